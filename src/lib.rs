@@ -1,0 +1,1 @@
+//! webntpd: correct time where UDP port 123 is closed.

@@ -1,1 +1,4 @@
 //! webntpd: correct time where UDP port 123 is closed.
+
+pub mod engine;
+pub mod sys;

@@ -1,0 +1,101 @@
+//! The only place that reads a clock.
+//!
+//! Everything is measured on CLOCK_MONOTONIC_RAW, which nobody steers; CLOCK_REALTIME is read only to
+//! turn a result into an offset of the system clock, and then together with the raw clock.
+
+use crate::engine::time::{Raw, Span, Theta, Utc};
+use nix::time::{ClockId, clock_gettime};
+
+/// How often a pair is read in the hope of one that nothing interrupted.
+const PAIR_ATTEMPTS: usize = 5;
+
+/// The raw clock and the system clock, read together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockPair {
+    /// CLOCK_MONOTONIC_RAW.
+    pub raw: Raw,
+    /// CLOCK_REALTIME at the same instant.
+    pub system: Utc,
+}
+
+impl ClockPair {
+    /// Offset of universal time, given as `theta` at this instant, from the system clock: positive when
+    /// the system clock is behind.
+    pub fn offset(&self, theta: Theta) -> Span {
+        (self.raw + theta) - self.system
+    }
+}
+
+/// Now on CLOCK_MONOTONIC_RAW.
+pub fn raw_now() -> Raw {
+    Raw::from_nanos(nanos(ClockId::CLOCK_MONOTONIC_RAW))
+}
+
+/// Now on the system clock.
+pub fn system_now() -> Utc {
+    Utc::from_nanos(nanos(ClockId::CLOCK_REALTIME))
+}
+
+/// Both clocks at one instant: the narrowest of a few readings of the system clock between two of the
+/// raw clock, taken at their middle. Good to some tens of nanoseconds on an idle machine.
+pub fn pair_now() -> ClockPair {
+    let read = || {
+        let before = raw_now();
+        let system = system_now();
+        let width = raw_now() - before;
+        let pair = ClockPair {
+            raw: before + width.half(),
+            system,
+        };
+        (width, pair)
+    };
+    let first = read();
+    (1..PAIR_ATTEMPTS)
+        .map(|_| read())
+        .fold(
+            first,
+            |best, next| if next.0 < best.0 { next } else { best },
+        )
+        .1
+}
+
+/// Waits until the raw clock shows `deadline`; returns at once when it has passed.
+///
+/// tokio's timer runs on CLOCK_MONOTONIC, which may be slewed against the raw clock: hence the loop.
+pub async fn sleep_until(deadline: Raw) {
+    loop {
+        let left = deadline - raw_now();
+        if left <= Span::ZERO {
+            return;
+        }
+        tokio::time::sleep(left.to_duration()).await;
+    }
+}
+
+fn nanos(clock: ClockId) -> i64 {
+    let reading = clock_gettime(clock).expect("every Linux since 2.6.28 has this clock");
+    reading
+        .tv_sec()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(reading.tv_nsec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_lies_between_readings_around_it() {
+        let (raw_before, system_before) = (raw_now(), system_now());
+        let pair = pair_now();
+        assert!(raw_before <= pair.raw && pair.raw <= raw_now());
+        assert!(system_before <= pair.system && pair.system <= system_now());
+    }
+
+    #[tokio::test]
+    async fn sleep_lasts_to_the_deadline_on_the_raw_clock() {
+        let deadline = raw_now() + Span::from_millis(3);
+        sleep_until(deadline).await;
+        assert!(raw_now() >= deadline);
+    }
+}

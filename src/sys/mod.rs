@@ -1,0 +1,3 @@
+//! What the operating system offers: clocks, shared memory, signals, the service manager, the log.
+
+pub mod clock;

@@ -1,4 +1,5 @@
 //! webntpd: correct time where UDP port 123 is closed.
 
 pub mod engine;
+pub mod protocol;
 pub mod sys;

@@ -1,3 +1,8 @@
 //! The pure part: from exchanges to a decision. No IO, no clock, no randomness of its own.
 
+pub mod bound;
+pub mod estimate;
+pub mod exchange;
+pub mod filter;
+pub mod leap;
 pub mod time;

@@ -1,0 +1,141 @@
+//! One exchange with a server, and the interval that it proves.
+//!
+//! `departed_after − received ≤ θ ≤ arrived_before − sent`, whatever the protocol and the path.
+
+use super::leap::Leap;
+use super::time::{Raw, Span, Theta, Utc};
+
+/// The four facts of one exchange, known to be possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    sent: Raw,
+    received: Raw,
+    arrived_before: Utc,
+    departed_after: Utc,
+    leap: Option<Leap>,
+}
+
+/// Why four stamps cannot be one exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Impossible {
+    /// The reply was here before the request had left.
+    #[error("the reply was received before the request was sent")]
+    Backwards,
+    /// The server claims to have held the request for longer than the whole exchange took.
+    #[error("the server claims to have taken longer than the whole exchange")]
+    TooLongInside,
+}
+
+impl Exchange {
+    /// * `sent`: not later than the moment when the request left.
+    /// * `received`: not earlier than the moment when the reply was here.
+    /// * `arrived_before`: upper bound of the server's clock when the request arrived.
+    /// * `departed_after`: lower bound of the server's clock when the reply left.
+    /// * `leap`: what the server says of leap seconds, if it says anything.
+    pub fn new(
+        sent: Raw,
+        received: Raw,
+        arrived_before: Utc,
+        departed_after: Utc,
+        leap: Option<Leap>,
+    ) -> Result<Self, Impossible> {
+        if received < sent {
+            return Err(Impossible::Backwards);
+        }
+        if departed_after - arrived_before > received - sent {
+            return Err(Impossible::TooLongInside);
+        }
+        Ok(Self {
+            sent,
+            received,
+            arrived_before,
+            departed_after,
+            leap,
+        })
+    }
+
+    /// When the request left, or a little before.
+    pub fn sent(&self) -> Raw {
+        self.sent
+    }
+
+    /// When the reply was here, or a little after.
+    pub fn received(&self) -> Raw {
+        self.received
+    }
+
+    /// What the server says of leap seconds; `None` when it says nothing.
+    pub fn leap(&self) -> Option<Leap> {
+        self.leap
+    }
+
+    /// θ was no greater than this at [`sent`](Self::sent): the server's clock, which does not run
+    /// backwards, had not yet reached `arrived_before`.
+    pub fn upper(&self) -> Theta {
+        self.arrived_before - self.sent
+    }
+
+    /// θ was no less than this at [`received`](Self::received).
+    pub fn lower(&self) -> Theta {
+        self.departed_after - self.received
+    }
+
+    /// Middle of the interval: right if both ways take equally long.
+    pub fn middle(&self) -> Theta {
+        self.lower().midpoint(self.upper())
+    }
+
+    /// Raw time midway between request and reply, to which [`middle`](Self::middle) belongs.
+    pub fn midway(&self) -> Raw {
+        self.sent + (self.received - self.sent).half()
+    }
+
+    /// Width of the interval: the round trip without the server's known stay, plus the resolution of its stamps.
+    pub fn delay(&self) -> Span {
+        self.upper() - self.lower()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(
+        sent: i64,
+        received: i64,
+        arrived: i64,
+        departed: i64,
+    ) -> Result<Exchange, Impossible> {
+        Exchange::new(
+            Raw::from_nanos(sent),
+            Raw::from_nanos(received),
+            Utc::from_nanos(arrived),
+            Utc::from_nanos(departed),
+            None,
+        )
+    }
+
+    #[test]
+    fn the_interval_is_what_the_stamps_prove() {
+        let exchange = exchange(100, 130, 1_111, 1_110).expect("possible");
+        assert_eq!(exchange.upper(), Theta::from_nanos(1_011));
+        assert_eq!(exchange.lower(), Theta::from_nanos(980));
+        assert_eq!(exchange.delay(), Span::from_nanos(31));
+        assert_eq!(exchange.middle(), Theta::from_nanos(995));
+        assert_eq!(exchange.midway(), Raw::from_nanos(115));
+    }
+
+    #[test]
+    fn a_reply_before_its_request_is_impossible() {
+        assert_eq!(exchange(100, 99, 0, 0), Err(Impossible::Backwards));
+    }
+
+    #[test]
+    fn a_server_cannot_hold_a_request_for_longer_than_the_exchange_took() {
+        assert!(exchange(100, 130, 1_000, 1_030).is_ok());
+        assert_eq!(
+            exchange(100, 130, 1_000, 1_031),
+            Err(Impossible::TooLongInside)
+        );
+    }
+}

@@ -1,0 +1,306 @@
+//! Selection of truechimers (RFC 5905 §11.2.1), over bounds instead of correctness intervals, one vote for each
+//! operator.
+//!
+//! Candidates go in; the truechimers, the falsetickers, and the bound that may be published come out, or no majority.
+//! Estimates play no part here.
+
+use super::bound::{Bound, Interval};
+use super::time::Span;
+use std::collections::BTreeMap;
+
+/// How far a coarse source's bound is widened either way before it votes: a server that rounds its seconds, and does
+/// not tell, is off by half of one.
+pub const COARSE_MARGIN: Span = Span::from_millis(500);
+
+/// A source that takes part in a selection.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// Who runs it; all candidates of one operator have one vote.
+    pub operator: &'a str,
+    /// What it says θ is.
+    pub bound: Bound,
+    /// Whether it tells whole seconds only (`http-date`).
+    pub coarse: bool,
+}
+
+/// What the majority holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// For each candidate, whether it is a truechimer.
+    pub truechimers: Vec<bool>,
+    /// How many operators have a truechimer.
+    pub agreeing: usize,
+    /// What θ may be as long as the majority of operators is honest, whatever the others say.
+    pub bound: Bound,
+}
+
+/// Finds the majority; `None` when no more than half of the votes have a point in common.
+pub fn select(candidates: &[Candidate]) -> Option<Selection> {
+    let votes = votes(candidates);
+    let (majority, bound) = (majority(&votes)?, of_honest_majority(&votes)?);
+    let truechimers: Vec<bool> = candidates
+        .iter()
+        .map(|candidate| candidate.voting_bound().overlaps(&majority))
+        .collect();
+    let agreeing: BTreeMap<_, _> = candidates
+        .iter()
+        .zip(&truechimers)
+        .filter(|(_, truechimer)| **truechimer)
+        .map(|(candidate, _)| (candidate.operator, ()))
+        .collect();
+    Some(Selection {
+        truechimers,
+        agreeing: agreeing.len(),
+        bound,
+    })
+}
+
+impl Candidate<'_> {
+    fn voting_bound(&self) -> Bound {
+        if self.coarse {
+            self.bound.widened(COARSE_MARGIN)
+        } else {
+            self.bound
+        }
+    }
+}
+
+/// One vote: a union of intervals, in order, that do not touch.
+#[derive(Clone, Debug, Default)]
+pub struct Vote<T>(Vec<Interval<T>>);
+
+impl<T: Ord + Copy> Vote<T> {
+    /// The union of `intervals`.
+    pub fn union(mut intervals: Vec<Interval<T>>) -> Self {
+        intervals.sort_by_key(|interval| interval.lo);
+        let mut merged: Vec<Interval<T>> = Vec::with_capacity(intervals.len());
+        for interval in intervals {
+            match merged.last_mut() {
+                Some(last) if interval.lo <= last.hi => last.hi = last.hi.max(interval.hi),
+                _ => merged.push(interval),
+            }
+        }
+        Self(merged)
+    }
+}
+
+fn votes(candidates: &[Candidate]) -> Vec<Vote<super::time::Theta>> {
+    let mut by_operator: BTreeMap<&str, Vec<Bound>> = BTreeMap::new();
+    for candidate in candidates {
+        let bounds = by_operator.entry(candidate.operator).or_default();
+        bounds.push(candidate.voting_bound());
+    }
+    by_operator.into_values().map(Vote::union).collect()
+}
+
+/// RFC 5905 §11.2.1: the span of the points that n − f votes have in common, for the least f below n/2 for which there
+/// are such points.
+fn majority<T: Ord + Copy>(votes: &[Vote<T>]) -> Option<Interval<T>> {
+    let n = votes.len();
+    (0..n.div_ceil(2)).find_map(|f| held_by(votes, n - f))
+}
+
+/// The span of all points that lie in at least n − F votes, F = ⌊(n − 1) / 2⌋ being the most that can lie while the
+/// honest ones are the majority. The truth is in all honest votes, so it is in this span.
+///
+/// The survivors' intersection would be narrower, but one liar inside the others' bounds can push that off the truth.
+pub fn of_honest_majority<T: Ord + Copy>(votes: &[Vote<T>]) -> Option<Interval<T>> {
+    let n = votes.len();
+    held_by(votes, n - n.saturating_sub(1) / 2)
+}
+
+/// The span of all points that lie in at least `least` votes, `least` ≥ 1.
+fn held_by<T: Ord + Copy>(votes: &[Vote<T>], least: usize) -> Option<Interval<T>> {
+    // Intervals are closed: where one ends and another begins, the beginning comes first.
+    let mut edges: Vec<(T, bool)> = votes
+        .iter()
+        .flat_map(|vote| &vote.0)
+        .flat_map(|interval| [(interval.lo, false), (interval.hi, true)])
+        .collect();
+    edges.sort_unstable();
+    let mut held = 0;
+    let mut span: Option<Interval<T>> = None;
+    for (at, ends) in edges {
+        if ends {
+            if held == least
+                && let Some(span) = &mut span
+            {
+                span.hi = at;
+            }
+            held -= 1;
+        } else {
+            held += 1;
+            if held == least {
+                span.get_or_insert(Interval { lo: at, hi: at });
+            }
+        }
+    }
+    span
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::time::Theta;
+    use proptest::prelude::*;
+
+    fn ms(lo: i64, hi: i64) -> Bound {
+        let at = |ms: i64| Theta::from_nanos(ms * 1_000_000);
+        Bound {
+            lo: at(lo),
+            hi: at(hi),
+        }
+    }
+
+    fn candidate(operator: &str, lo: i64, hi: i64) -> Candidate<'_> {
+        Candidate {
+            operator,
+            bound: ms(lo, hi),
+            coarse: false,
+        }
+    }
+
+    /// Candidates of an operator each.
+    fn each(bounds: &[(i64, i64)]) -> Option<Selection> {
+        let names: Vec<String> = (0..bounds.len()).map(|k| k.to_string()).collect();
+        let candidates: Vec<_> = bounds
+            .iter()
+            .zip(&names)
+            .map(|(&(lo, hi), name)| candidate(name, lo, hi))
+            .collect();
+        select(&candidates)
+    }
+
+    #[test]
+    fn the_bound_spans_whatever_two_of_three_hold() {
+        let selection = each(&[(0, 10), (2, 12), (11, 20)]).expect("a majority");
+        assert_eq!(selection.bound, ms(2, 12));
+        assert_eq!(selection.truechimers, [true, true, true]);
+    }
+
+    #[test]
+    fn disjoint_pairs_of_three_give_the_span_of_both() {
+        let selection = each(&[(0, 10), (-5, 2), (8, 9)]).expect("a majority");
+        assert_eq!(selection.bound, ms(0, 9));
+        assert_eq!(selection.truechimers, [true, true, true]);
+    }
+
+    #[test]
+    fn falseticker_outside_the_majority_interval_is_dropped() {
+        let selection = each(&[(0, 10), (1_000, 1_010), (2, 12), (-1, 8)]).expect("a majority");
+        assert_eq!(selection.truechimers, [true, false, true, true]);
+        assert_eq!(selection.agreeing, 3);
+        // Four votes, one may lie: three hold 2 … 8 only.
+        assert_eq!(selection.bound, ms(2, 8));
+    }
+
+    #[test]
+    fn one_against_one_is_no_majority() {
+        assert_eq!(each(&[(0, 10), (11, 20)]), None);
+        assert_eq!(
+            each(&[(0, 10), (10, 20)]).expect("they touch").bound,
+            ms(10, 10)
+        );
+    }
+
+    #[test]
+    fn two_against_two_is_no_majority() {
+        assert_eq!(each(&[(0, 10), (5, 12), (20, 30), (25, 28)]), None);
+    }
+
+    #[test]
+    fn nobody_is_no_majority() {
+        assert_eq!(each(&[]), None);
+    }
+
+    #[test]
+    fn sources_of_one_operator_vote_once_as_their_union() {
+        let candidates = [
+            candidate("honest", 0, 10),
+            candidate("other", 2, 12),
+            candidate("liar", 1_000, 1_010),
+            candidate("liar", 1_001, 1_011),
+            candidate("liar", 1_002, 1_012),
+        ];
+        let selection = select(&candidates).expect("two operators of three agree");
+        assert_eq!(selection.truechimers, [true, true, false, false, false]);
+        assert_eq!((selection.agreeing, selection.bound), (2, ms(2, 10)));
+
+        let split = [
+            candidate("one", 0, 1),
+            candidate("one", 8, 9),
+            candidate("two", 8, 12),
+        ];
+        let selection = select(&split).expect("they meet at 8 … 9");
+        assert_eq!(selection.truechimers, [false, true, true]);
+        assert_eq!(selection.bound, ms(8, 9));
+    }
+
+    #[test]
+    fn coarse_sources_convict_a_liar_of_hours_but_not_a_precise_one_by_milliseconds() {
+        let coarse = |operator, lo, hi| Candidate {
+            coarse: true,
+            ..candidate(operator, lo, hi)
+        };
+        let precise = candidate("precise", 0, 10);
+        let crowd = [coarse("a", 300, 400), coarse("b", 310, 410), precise];
+        assert_eq!(
+            select(&crowd)
+                .expect("all agree within half a second")
+                .truechimers,
+            [true; 3]
+        );
+        let liar = candidate("precise", 3_600_000, 3_600_010);
+        assert_eq!(
+            select(&[crowd[0], crowd[1], liar])
+                .expect("two of three")
+                .truechimers,
+            [true, true, false]
+        );
+    }
+
+    fn bounds() -> impl Strategy<Value = Vec<(i64, i64)>> {
+        prop::collection::vec(
+            (-50i64..50, 0i64..40).prop_map(|(lo, width)| (lo, lo + width)),
+            0..9,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn an_honest_majority_is_never_outvoted(
+            honest in prop::collection::vec((0i64..40, 0i64..40), 1..8),
+            lies in prop::collection::vec((-60i64..60, 0i64..60), 0..7),
+        ) {
+            // The truth is 0.
+            let mut all: Vec<_> = honest.iter().map(|(below, above)| (-below, *above)).collect();
+            let liars = lies.len().min((all.len() * 2 - 1) - all.len());
+            all.extend(lies[..liars].iter().map(|(lo, width)| (*lo, lo + width)));
+            let selection = each(&all).expect("the honest ones agree");
+            prop_assert!(selection.bound.lo <= Theta::from_nanos(0) && Theta::from_nanos(0) <= selection.bound.hi);
+        }
+
+        #[test]
+        fn order_does_not_matter(bounds in bounds(), by in 0usize..9) {
+            let mut turned = bounds.clone();
+            turned.rotate_left(by % bounds.len().max(1));
+            let (straight, turned) = (each(&bounds), each(&turned));
+            prop_assert_eq!(straight.as_ref().map(|s| s.bound), turned.as_ref().map(|s| s.bound));
+            let sorted = |selection: &Option<Selection>| selection.as_ref().map(|s| {
+                let mut all = s.truechimers.clone();
+                all.sort();
+                all
+            });
+            prop_assert_eq!(sorted(&straight), sorted(&turned));
+        }
+
+        #[test]
+        fn the_sweep_counts_what_counting_every_point_gives(bounds in bounds(), least in 1usize..9) {
+            let votes: Vec<_> = bounds.iter().map(|&(lo, hi)| Vote::union(vec![Interval { lo, hi }])).collect();
+            let holds = |at: i64| bounds.iter().filter(|(lo, hi)| (*lo..=*hi).contains(&at)).count() >= least;
+            let points: Vec<i64> = (-60..100).filter(|at| holds(*at)).collect();
+            let span = points.first().zip(points.last()).map(|(&lo, &hi)| Interval { lo, hi });
+            prop_assert_eq!(held_by(&votes, least), span);
+        }
+    }
+}

@@ -5,6 +5,9 @@
 use super::leap::Leap;
 use super::time::{Raw, Span, Theta, Utc};
 
+/// No deadline is longer; it keeps the products of the exact fit within their integers.
+const LONGEST: Span = Span::from_secs(3_600);
+
 /// The four facts of one exchange, known to be possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exchange {
@@ -21,6 +24,9 @@ pub enum Impossible {
     /// The reply was here before the request had left.
     #[error("the reply was received before the request was sent")]
     Backwards,
+    /// It took longer than anybody waits.
+    #[error("the exchange took more than an hour")]
+    Endless,
     /// The server claims to have held the request for longer than the whole exchange took.
     #[error("the server claims to have taken longer than the whole exchange")]
     TooLongInside,
@@ -41,6 +47,9 @@ impl Exchange {
     ) -> Result<Self, Impossible> {
         if received < sent {
             return Err(Impossible::Backwards);
+        }
+        if received - sent > LONGEST {
+            return Err(Impossible::Endless);
         }
         if departed_after - arrived_before > received - sent {
             return Err(Impossible::TooLongInside);
@@ -128,6 +137,14 @@ mod tests {
     #[test]
     fn a_reply_before_its_request_is_impossible() {
         assert_eq!(exchange(100, 99, 0, 0), Err(Impossible::Backwards));
+    }
+
+    #[test]
+    fn an_exchange_ends_within_the_hour() {
+        let hour = LONGEST.as_nanos();
+        assert!(exchange(0, hour, 0, 0).is_ok());
+        assert_eq!(exchange(0, hour + 1, 0, 0), Err(Impossible::Endless));
+        assert_eq!(exchange(i64::MIN, i64::MAX, 0, 0), Err(Impossible::Endless));
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! The pure part: from exchanges to a decision. No IO, no clock, no randomness of its own.
+//!
+//! [`Engine`] is the only type that a supervisor needs; [`source::Source`] is what a poller needs. The way of a sample:
+//! [`exchange`] → [`filter`] ([`bound`] and [`estimate`], one for each source) → [`select`] → [`cluster`] →
+//! [`combine`] → [`Decision`], shown in a [`Snapshot`].
 
 pub mod bound;
 pub mod cluster;
@@ -8,4 +12,387 @@ pub mod exchange;
 pub mod filter;
 pub mod leap;
 pub mod select;
+pub mod snapshot;
+pub mod source;
 pub mod time;
+
+#[cfg(test)]
+mod tests;
+
+use bound::{Bound, Interval};
+use cluster::Member;
+use filter::{Filter, Reading};
+use select::{Candidate, Vote};
+use snapshot::{Decision, NoDecision, Snapshot, SourceView, Tally, Unusable};
+use source::Report;
+use std::collections::{BTreeMap, BTreeSet};
+use time::{Rate, Raw, Span};
+
+/// A source whose newest sample is older than this many polls is no candidate.
+const CANDIDATE_POLLS: i64 = 4;
+
+/// The best survivor stays the best until another one's uncertainty is below this part of its own.
+const LOYALTY: f64 = 0.8;
+
+/// What the engine is told at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Length of a cycle (> 0); cycles end at its multiples on the raw clock.
+    pub cycle: Span,
+    /// How many operators must agree; by default one if there are no more than two, else two.
+    pub min_agreeing: Option<usize>,
+    /// Greatest half-width of a source's bound, and of a decision's.
+    pub max_bound: Span,
+    /// The sources, in the order in which they are shown.
+    pub sources: Vec<SourceSettings>,
+}
+
+/// What the engine must know of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceSettings {
+    /// Its name, for people.
+    pub name: String,
+    /// Who runs it; all sources of one operator have one vote.
+    pub operator: String,
+    /// Time between polls.
+    pub poll: Span,
+    /// Whether its estimate replaces those of the others, while it survives.
+    pub prefer: bool,
+    /// Whether it is measured only.
+    pub noselect: bool,
+    /// Whether it tells whole seconds only (`http-date`).
+    pub coarse: bool,
+}
+
+/// One source by its place in [`Settings::sources`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub usize);
+
+/// Filters, selection and decision of all sources.
+///
+/// The driver hands in every poll's end by [`report`](Self::report) and calls [`cycle`](Self::cycle) at
+/// [`next_cycle`](Self::next_cycle), in the order of time: a cycle that ended before a sample was received comes first.
+/// (If it does not, nothing breaks: a cycle uses only what was received by its end.)
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    needed: usize,
+    next_cycle: Raw,
+    sources: Vec<SourceState>,
+    last_decision: Option<Raw>,
+    best: Option<usize>,
+}
+
+/// What the engine remembers of one source.
+#[derive(Debug, Default)]
+struct SourceState {
+    filter: Filter,
+    reach: u8,
+    trouble: Option<String>,
+    survived: bool,
+}
+
+impl Engine {
+    /// An engine whose first cycle ends at the first multiple of `settings.cycle` after `now`.
+    pub fn new(settings: Settings, now: Raw) -> Self {
+        let operators: BTreeSet<&str> = settings
+            .sources
+            .iter()
+            .filter(|source| !source.noselect)
+            .map(|source| source.operator.as_str())
+            .collect();
+        let needed = settings
+            .min_agreeing
+            .unwrap_or(if operators.len() <= 2 { 1 } else { 2 });
+        let sources = settings
+            .sources
+            .iter()
+            .map(|_| SourceState::default())
+            .collect();
+        Self {
+            needed,
+            next_cycle: last_multiple(settings.cycle, now) + settings.cycle,
+            settings,
+            sources,
+            last_decision: None,
+            best: None,
+        }
+    }
+
+    /// When [`cycle`](Self::cycle) is to be called next.
+    pub fn next_cycle(&self) -> Raw {
+        self.next_cycle
+    }
+
+    /// Takes in how a poll ended.
+    pub fn report(&mut self, source: SourceId, report: Report) {
+        let Some(state) = self.sources.get_mut(source.0) else {
+            return;
+        };
+        state.reach <<= 1;
+        match report {
+            Report::Sample(exchange) => {
+                state.filter.add(exchange);
+                state.reach |= 1;
+                state.trouble = None;
+            }
+            Report::Missed(reason) => state.trouble = Some(reason),
+        }
+    }
+
+    /// Ends the cycle that is due; `None` when none is. Of several that are overdue (the machine slept), only the last is
+    /// worth anything.
+    pub fn cycle(&mut self, now: Raw) -> Option<Snapshot> {
+        if now < self.next_cycle {
+            return None;
+        }
+        let at = last_multiple(self.settings.cycle, now);
+        self.next_cycle = at + self.settings.cycle;
+
+        let readings: Vec<Option<Reading>> = self
+            .sources
+            .iter_mut()
+            .map(|source| source.filter.read(at))
+            .collect();
+        let mut tallies: Vec<Tally> = self
+            .settings
+            .sources
+            .iter()
+            .zip(&readings)
+            .map(
+                |(source, reading)| match self.unusable(source, reading.as_ref(), at) {
+                    Some(why) => Tally::Unusable(why),
+                    None => Tally::Unusable(Unusable::NoMajority),
+                },
+            )
+            .collect();
+        let outcome = self.decide(at, &readings, &mut tallies);
+        for (state, tally) in self.sources.iter_mut().zip(&tallies) {
+            state.survived = tally.survives();
+        }
+        self.best = tallies.iter().position(|tally| *tally == Tally::Best);
+        if outcome.is_ok() {
+            self.last_decision = Some(at);
+        }
+        Some(Snapshot {
+            at,
+            outcome,
+            sources: self.views(readings, tallies),
+        })
+    }
+
+    /// Why a source is no candidate, if it is none.
+    fn unusable(
+        &self,
+        source: &SourceSettings,
+        reading: Option<&Reading>,
+        at: Raw,
+    ) -> Option<Unusable> {
+        let Some(reading) = reading else {
+            return Some(Unusable::NoSample);
+        };
+        if source.noselect {
+            Some(Unusable::NoSelect)
+        } else if at - reading.newest >= source.poll.times(CANDIDATE_POLLS) {
+            Some(Unusable::Stale)
+        } else if reading.fit.bound.half_width() >= self.settings.max_bound {
+            Some(Unusable::TooUncertain)
+        } else {
+            None
+        }
+    }
+
+    /// From readings to a decision; marks in `tallies` what becomes of each candidate.
+    fn decide(
+        &self,
+        at: Raw,
+        readings: &[Option<Reading>],
+        tallies: &mut [Tally],
+    ) -> Result<Decision, NoDecision> {
+        let candidates: Vec<(usize, &Reading)> = readings
+            .iter()
+            .enumerate()
+            .filter(|(k, _)| tallies[*k] == Tally::Unusable(Unusable::NoMajority))
+            .filter_map(|(k, reading)| Some((k, reading.as_ref()?)))
+            .collect();
+        if candidates.is_empty() {
+            return Err(NoDecision::NoCandidates);
+        }
+        let voters: Vec<Candidate> = candidates
+            .iter()
+            .map(|(k, reading)| Candidate {
+                operator: &self.settings.sources[*k].operator,
+                bound: reading.fit.bound,
+                coarse: self.settings.sources[*k].coarse,
+            })
+            .collect();
+        let selection = select::select(&voters).ok_or_else(|| NoDecision::NoMajority {
+            votes: voters
+                .iter()
+                .map(|voter| voter.operator)
+                .collect::<BTreeSet<_>>()
+                .len(),
+        })?;
+        for ((k, _), truechimer) in candidates.iter().zip(&selection.truechimers) {
+            tallies[*k] = if *truechimer {
+                Tally::Outlier
+            } else {
+                Tally::Falseticker
+            };
+        }
+        if selection.agreeing < self.needed {
+            return Err(NoDecision::TooFewAgreeing {
+                agreeing: selection.agreeing,
+                needed: self.needed,
+            });
+        }
+        let half_width = selection.bound.half_width();
+        if half_width >= self.settings.max_bound {
+            return Err(NoDecision::TooUncertain { half_width });
+        }
+
+        let survivors = self.cluster(&candidates, tallies, selection.bound);
+        let best = self.best_of(&survivors);
+        for (k, ..) in &survivors {
+            tallies[*k] = if Some(*k) == best {
+                Tally::Best
+            } else {
+                Tally::Survivor
+            };
+        }
+        let last = self.last_decision;
+        if !survivors
+            .iter()
+            .any(|(_, reading, _)| last.is_none_or(|last| reading.newest > last))
+        {
+            return Err(NoDecision::NothingNew);
+        }
+        combined(
+            at,
+            &survivors,
+            selection.bound,
+            self.common_rates(&candidates),
+        )
+        .ok_or(NoDecision::NoCandidates)
+    }
+
+    /// The truechimers (marked as outliers so far) that survive clustering. Coarse ones only if there are no others.
+    fn cluster<'a>(
+        &self,
+        candidates: &[(usize, &'a Reading)],
+        tallies: &[Tally],
+        bound: Bound,
+    ) -> Vec<(usize, &'a Reading, Member)> {
+        let is_coarse = |k: usize| self.settings.sources[k].coarse;
+        let truechimers = || {
+            candidates
+                .iter()
+                .filter(|(k, _)| tallies[*k] == Tally::Outlier)
+        };
+        let all_coarse = truechimers().all(|(k, _)| is_coarse(*k));
+        let members: Vec<(usize, &Reading, Member)> = truechimers()
+            .filter(|(k, _)| all_coarse || !is_coarse(*k))
+            .map(|&(k, reading)| {
+                let member = Member {
+                    offset_s: (reading.estimate.theta - bound.middle()).as_secs_f64(),
+                    jitter_s: reading.estimate.jitter.as_secs_f64(),
+                    uncertainty_s: reading.fit.bound.half_width().as_secs_f64(),
+                    loyal: self.sources[k].survived,
+                    prefer: self.settings.sources[k].prefer,
+                };
+                (k, reading, member)
+            })
+            .collect();
+        let survives = cluster::survivors(
+            &members
+                .iter()
+                .map(|(.., member)| *member)
+                .collect::<Vec<_>>(),
+        );
+        members
+            .into_iter()
+            .zip(survives)
+            .filter_map(|(member, survives)| survives.then_some(member))
+            .collect()
+    }
+
+    /// The survivor that counts most: a preferred one before others, then the surest; the last best one if it is as good.
+    fn best_of(&self, survivors: &[(usize, &Reading, Member)]) -> Option<usize> {
+        let rank = |k: usize, member: &Member| {
+            let loyalty = if self.best == Some(k) { LOYALTY } else { 1.0 };
+            (!member.prefer, loyalty * member.uncertainty_s)
+        };
+        survivors
+            .iter()
+            .map(|(k, _, member)| (*k, rank(*k, member)))
+            .min_by(|(_, a), (_, b)| a.0.cmp(&b.0).then_with(|| a.1.total_cmp(&b.1)))
+            .map(|(k, _)| k)
+    }
+
+    /// The range of the oscillator's rate by the rule that makes the published bound: no minority can forge it.
+    fn common_rates(&self, candidates: &[(usize, &Reading)]) -> Option<Interval<Rate>> {
+        let mut by_operator: BTreeMap<&str, Vec<Interval<Rate>>> = BTreeMap::new();
+        for (k, reading) in candidates {
+            let operator = self.settings.sources[*k].operator.as_str();
+            by_operator
+                .entry(operator)
+                .or_default()
+                .push(reading.fit.rates);
+        }
+        select::of_honest_majority(
+            &by_operator
+                .into_values()
+                .map(Vote::union)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    fn views(&self, readings: Vec<Option<Reading>>, tallies: Vec<Tally>) -> Vec<SourceView> {
+        let configured = self.settings.sources.iter().zip(&self.sources);
+        configured
+            .zip(readings.into_iter().zip(tallies))
+            .map(|((settings, state), (reading, tally))| SourceView {
+                name: settings.name.clone(),
+                tally,
+                poll: settings.poll,
+                reach: state.reach,
+                reading,
+                trouble: state.trouble.clone(),
+            })
+            .collect()
+    }
+}
+
+/// One decision out of the survivors', clamped into what all of them allow if there is such a thing, and in any case into
+/// the published bound.
+fn combined(
+    at: Raw,
+    survivors: &[(usize, &Reading, Member)],
+    bound: Bound,
+    common_rates: Option<Interval<Rate>>,
+) -> Option<Decision> {
+    let members: Vec<(Member, f64)> = survivors
+        .iter()
+        .map(|(_, reading, member)| (*member, reading.estimate.rate.as_ppt() as f64))
+        .collect();
+    let mean = combine::combine(&members)?;
+    let theta = bound.middle() + Span::from_secs_f64(mean.offset_s);
+    let in_common = survivors.iter().try_fold(bound, |common, (_, reading, _)| {
+        common.intersection(&reading.fit.bound)
+    });
+    let rate = Rate::from_ppt(mean.rate.round() as i64);
+    Some(Decision {
+        at,
+        theta: in_common.unwrap_or(bound).clamp(theta),
+        bound,
+        rate: common_rates.map_or(rate, |common| common.clamp(rate)),
+        jitter: Span::from_secs_f64(mean.jitter_s),
+        leap: leap::majority(survivors.iter().filter_map(|(_, reading, _)| reading.leap)),
+    })
+}
+
+/// The last multiple of `cycle` that is not after `now`.
+fn last_multiple(cycle: Span, now: Raw) -> Raw {
+    let cycle = cycle.as_nanos().max(1);
+    Raw::from_nanos(now.as_nanos().div_euclid(cycle).saturating_mul(cycle))
+}

@@ -5,8 +5,8 @@
 //! Estimates play no part here.
 
 use super::bound::{Bound, Interval};
-use super::time::Span;
-use std::collections::BTreeMap;
+use super::time::{Span, Theta};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a coarse source's bound is widened either way before it votes: a server that rounds its seconds, and does
 /// not tell, is off by half of one.
@@ -42,11 +42,10 @@ pub fn select(candidates: &[Candidate]) -> Option<Selection> {
         .iter()
         .map(|candidate| candidate.voting_bound().overlaps(&majority))
         .collect();
-    let agreeing: BTreeMap<_, _> = candidates
+    let agreeing: BTreeSet<_> = candidates
         .iter()
         .zip(&truechimers)
-        .filter(|(_, truechimer)| **truechimer)
-        .map(|(candidate, _)| (candidate.operator, ()))
+        .filter_map(|(candidate, truechimer)| truechimer.then_some(candidate.operator))
         .collect();
     Some(Selection {
         truechimers,
@@ -84,7 +83,7 @@ impl<T: Ord + Copy> Vote<T> {
     }
 }
 
-fn votes(candidates: &[Candidate]) -> Vec<Vote<super::time::Theta>> {
+fn votes(candidates: &[Candidate]) -> Vec<Vote<Theta>> {
     let mut by_operator: BTreeMap<&str, Vec<Bound>> = BTreeMap::new();
     for candidate in candidates {
         let bounds = by_operator.entry(candidate.operator).or_default();
@@ -141,7 +140,6 @@ fn held_by<T: Ord + Copy>(votes: &[Vote<T>], least: usize) -> Option<Interval<T>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::time::Theta;
     use proptest::prelude::*;
 
     fn ms(lo: i64, hi: i64) -> Bound {

@@ -1,0 +1,340 @@
+//! The state machine of one source: when to ask, when to give up a connection, when to wait longer.
+//!
+//! The driver (the poller) asks [`Source::next`] what to do, does it, and asks again. After [`Action::Exchange`] it
+//! hands the ticket back with the result by [`Source::completed`], and only then asks again. The machine does no IO and
+//! reads no clock: `now` and a seed are given to it.
+
+use super::exchange::Exchange;
+use super::time::{Raw, Span};
+use std::collections::VecDeque;
+
+/// Longest wait that a server's `Retry-After` is obeyed for: a captive portal may name any.
+const MAX_RETRY_AFTER: Span = Span::from_secs(3_600);
+
+/// When a source is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Time from one exchange to the next (> 0).
+    pub poll: Span,
+    /// Longest time between two tries while the source fails (≥ `poll`).
+    pub max_poll: Span,
+    /// Where in a poll interval, counted on the raw clock, this source has its turn (0 to `poll`): sources are asked one
+    /// after the other, not all at once.
+    pub phase: Span,
+}
+
+/// What the driver is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Run one exchange, on the kept connection if there is one, and hand the ticket back.
+    Exchange(Ticket),
+    /// Nothing, until this instant.
+    Wait(Raw),
+    /// Drop the connection: it cannot be used for another exchange.
+    Close,
+    /// Tell the engine how a poll ended.
+    Report(Report),
+}
+
+/// How a poll ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// With a sample.
+    Sample(Exchange),
+    /// With none, and why, in words for the operator.
+    Missed(String),
+}
+
+/// The right to complete one exchange, once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// Why an exchange gave no sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The cause, in words for the operator.
+    pub reason: String,
+    /// What is left of the connection.
+    pub connection: Aftermath,
+    /// How long the server asks to be left alone, if it does.
+    pub retry_after: Option<Span>,
+}
+
+/// What an exchange that failed leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aftermath {
+    /// A connection that can be used again.
+    Usable,
+    /// None, or one that cannot be used again.
+    Broken,
+    /// None: the server had closed the kept connection, as servers do, before it was asked. A new one is worth a try at once.
+    Stale,
+}
+
+/// One source's schedule.
+#[derive(Debug)]
+pub struct Source {
+    pace: Pace,
+    due: Raw,
+    queue: VecDeque<Action>,
+    /// Number of the ticket that is out, or of the next one.
+    serial: u64,
+    is_out: bool,
+    /// Whether this poll has already been tried on a new connection.
+    retried: bool,
+    failures: u32,
+    random: u64,
+}
+
+impl Source {
+    /// A source that is asked at `first` for the first time, then at its turns. `seed` decides the jitter of its back-off.
+    pub fn new(pace: Pace, first: Raw, seed: u64) -> Self {
+        Self {
+            pace,
+            due: first,
+            queue: VecDeque::new(),
+            serial: 0,
+            is_out: false,
+            retried: false,
+            failures: 0,
+            random: seed,
+        }
+    }
+
+    /// What to do now.
+    pub fn next(&mut self, now: Raw) -> Action {
+        if let Some(action) = self.queue.pop_front() {
+            return action;
+        }
+        if self.is_out || now < self.due {
+            return Action::Wait(self.due);
+        }
+        self.is_out = true;
+        Action::Exchange(Ticket(self.serial))
+    }
+
+    /// Takes the result of the exchange that `ticket` stood for. A ticket of another source or time is ignored.
+    pub fn completed(&mut self, ticket: Ticket, now: Raw, result: Result<Exchange, Failure>) {
+        if !self.is_out || ticket.0 != self.serial {
+            return;
+        }
+        self.is_out = false;
+        self.serial += 1;
+        match result {
+            Ok(exchange) => {
+                self.failures = 0;
+                self.due = self.turn_after(now);
+                self.end_poll(Report::Sample(exchange));
+            }
+            Err(failure) if failure.connection == Aftermath::Stale && !self.retried => {
+                self.retried = true;
+                self.queue.push_back(Action::Close);
+            }
+            Err(failure) => {
+                self.failures = self.failures.saturating_add(1);
+                let asked = failure
+                    .retry_after
+                    .unwrap_or(Span::ZERO)
+                    .min(MAX_RETRY_AFTER);
+                self.due = now + self.back_off().max(asked);
+                if failure.connection != Aftermath::Usable {
+                    self.queue.push_back(Action::Close);
+                }
+                self.end_poll(Report::Missed(failure.reason));
+            }
+        }
+    }
+
+    fn end_poll(&mut self, report: Report) {
+        self.retried = false;
+        self.queue.push_back(Action::Report(report));
+    }
+
+    /// The first turn that is at least half a poll interval away.
+    fn turn_after(&self, now: Raw) -> Raw {
+        let poll = self.pace.poll.as_nanos().max(1);
+        let earliest = now + Span::from_nanos(poll / 2) - self.pace.phase;
+        let turns = earliest.as_nanos().div_euclid(poll).saturating_add(1);
+        Raw::from_nanos(turns.saturating_mul(poll)) + self.pace.phase
+    }
+
+    /// `poll` after the first failure, doubled with each further one up to `max_poll`, and up to a quarter more by chance,
+    /// so that the clients of a server that was down do not come back all at once.
+    fn back_off(&mut self) -> Span {
+        let doublings = (self.failures - 1).min(32);
+        let wait = self
+            .pace
+            .poll
+            .times(1 << doublings)
+            .min(self.pace.max_poll)
+            .max(self.pace.poll);
+        wait + Span::from_nanos((self.chance() % (wait.as_nanos().unsigned_abs() / 4 + 1)) as i64)
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood 2014).
+    fn chance(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::time::Utc;
+
+    const PACE: Pace = Pace {
+        poll: Span::from_secs(16),
+        max_poll: Span::from_secs(64),
+        phase: Span::from_secs(5),
+    };
+
+    fn at(seconds: i64) -> Raw {
+        Raw::from_nanos(0) + Span::from_secs(seconds)
+    }
+
+    fn exchange(now: Raw) -> Exchange {
+        Exchange::new(now, now, Utc::from_nanos(0), Utc::from_nanos(0), None).expect("possible")
+    }
+
+    fn failure(connection: Aftermath) -> Failure {
+        Failure {
+            reason: "no answer".into(),
+            connection,
+            retry_after: None,
+        }
+    }
+
+    fn ask(source: &mut Source, now: Raw) -> Ticket {
+        match source.next(now) {
+            Action::Exchange(ticket) => ticket,
+            other => panic!("an exchange is due, not {other:?}"),
+        }
+    }
+
+    /// Lets an exchange begin and end now; what the machine wants then, up to and without the wait, and how long that is.
+    fn poll(
+        source: &mut Source,
+        now: Raw,
+        result: Result<Exchange, Failure>,
+    ) -> (Vec<Action>, Span) {
+        let ticket = ask(source, now);
+        source.completed(ticket, now, result);
+        let mut actions = Vec::new();
+        loop {
+            match source.next(now) {
+                Action::Wait(until) => return (actions, until - now),
+                action => actions.push(action),
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_poll_is_when_told_and_the_next_ones_at_the_sources_turns() {
+        let mut source = Source::new(PACE, at(100), 1);
+        assert_eq!(source.next(at(99)), Action::Wait(at(100)));
+        let (actions, wait) = poll(&mut source, at(100), Ok(exchange(at(100))));
+        assert_eq!(actions, [Action::Report(Report::Sample(exchange(at(100))))]);
+        // Turns are at 5 s past multiples of 16 s; 101 s is too near, 117 s is not.
+        assert_eq!(wait, Span::from_secs(17));
+        assert_eq!(
+            poll(&mut source, at(117), Ok(exchange(at(117)))).1,
+            Span::from_secs(16)
+        );
+    }
+
+    #[test]
+    fn failures_are_asked_ever_more_rarely_up_to_the_limit_and_never_sooner_than_a_poll() {
+        let mut source = Source::new(PACE, at(0), 7);
+        let mut now = at(0);
+        for expected in [16, 32, 64, 64, 64] {
+            let (actions, wait) = poll(&mut source, now, Err(failure(Aftermath::Usable)));
+            assert_eq!(
+                actions,
+                [Action::Report(Report::Missed("no answer".into()))]
+            );
+            assert!(
+                Span::from_secs(expected) <= wait && wait <= Span::from_secs(expected * 5 / 4),
+                "{wait:?}"
+            );
+            now = now + wait;
+        }
+        let (_, wait) = poll(&mut source, now, Ok(exchange(now)));
+        assert!(
+            wait <= Span::from_secs(24),
+            "a success ends the back-off: {wait:?}"
+        );
+    }
+
+    #[test]
+    fn the_jitter_depends_on_the_seed_alone() {
+        let wait = |seed| {
+            poll(
+                &mut Source::new(PACE, at(0), seed),
+                at(0),
+                Err(failure(Aftermath::Usable)),
+            )
+            .1
+        };
+        assert_eq!(wait(1), wait(1));
+        assert_ne!(wait(1), wait(2));
+    }
+
+    #[test]
+    fn a_broken_connection_is_closed() {
+        let (actions, _) = poll(
+            &mut Source::new(PACE, at(0), 1),
+            at(0),
+            Err(failure(Aftermath::Broken)),
+        );
+        assert_eq!(actions[0], Action::Close);
+        assert_eq!(actions.len(), 2);
+    }
+
+    #[test]
+    fn a_stale_connection_is_replaced_at_once_but_only_once_in_a_poll() {
+        let mut source = Source::new(PACE, at(0), 1);
+        for _ in 0..3 {
+            let now = source.due;
+            let ticket = ask(&mut source, now);
+            source.completed(ticket, now, Err(failure(Aftermath::Stale)));
+            assert_eq!(source.next(now), Action::Close);
+            let (actions, wait) = poll(&mut source, now, Err(failure(Aftermath::Stale)));
+            assert_eq!(actions.len(), 2, "closed and reported");
+            assert!(wait >= PACE.poll);
+        }
+    }
+
+    #[test]
+    fn the_server_is_left_alone_for_as_long_as_it_asks_within_reason() {
+        let asked = |seconds| {
+            let failure = Failure {
+                retry_after: Some(Span::from_secs(seconds)),
+                ..failure(Aftermath::Usable)
+            };
+            poll(&mut Source::new(PACE, at(0), 1), at(0), Err(failure)).1
+        };
+        assert_eq!(asked(300), Span::from_secs(300));
+        assert_eq!(asked(i64::MAX), MAX_RETRY_AFTER);
+        assert!(asked(-5) >= PACE.poll);
+    }
+
+    #[test]
+    fn a_ticket_is_good_once() {
+        let mut source = Source::new(PACE, at(0), 1);
+        let ticket = ask(&mut source, at(0));
+        assert_eq!(
+            source.next(at(0)),
+            Action::Wait(at(0)),
+            "one exchange at a time"
+        );
+        source.completed(Ticket(77), at(0), Ok(exchange(at(0))));
+        assert!(source.is_out, "another one's ticket changes nothing");
+        source.completed(ticket, at(0), Ok(exchange(at(0))));
+        source.completed(Ticket(0), at(0), Ok(exchange(at(0))));
+        assert_eq!(source.queue.len(), 1);
+    }
+}

@@ -1,0 +1,367 @@
+//! The engine as a whole, driven with a virtual clock: what a supervisor may rely on.
+
+use super::leap::Leap;
+use super::time::{Theta, Utc};
+use super::*;
+use crate::engine::exchange::Exchange;
+use proptest::prelude::*;
+
+const CYCLE: Span = Span::from_secs(16);
+
+fn at(seconds: i64) -> Raw {
+    Raw::from_nanos(0) + Span::from_secs(seconds)
+}
+
+fn source(name: &str) -> SourceSettings {
+    SourceSettings {
+        name: name.into(),
+        operator: name.into(),
+        poll: CYCLE,
+        prefer: false,
+        noselect: false,
+        coarse: false,
+    }
+}
+
+fn engine(sources: Vec<SourceSettings>) -> Engine {
+    let settings = Settings {
+        cycle: CYCLE,
+        min_agreeing: None,
+        max_bound: Span::from_millis(1_500),
+        sources,
+    };
+    Engine::new(settings, at(1))
+}
+
+fn engine_of(names: &[&str]) -> Engine {
+    engine(names.iter().map(|name| source(name)).collect())
+}
+
+/// An exchange of 10 ms each way, ended at `seconds`, with a server that is ahead of the raw clock by `theta_ms`.
+fn sample(seconds: i64, theta_ms: i64) -> Report {
+    sample_with(seconds, theta_ms, None)
+}
+
+fn sample_with(seconds: i64, theta_ms: i64, leap: Option<Leap>) -> Report {
+    let sent = at(seconds) - Span::from_millis(20);
+    let stamp = sent + Theta::from_nanos(theta_ms * 1_000_000) + Span::from_millis(10);
+    Report::Sample(Exchange::new(sent, at(seconds), stamp, stamp, leap).expect("possible"))
+}
+
+fn missed() -> Report {
+    Report::Missed("connection refused".into())
+}
+
+/// The cycle that ends at `seconds`, after a sample from each source 4 s before it.
+fn cycle_with(engine: &mut Engine, seconds: i64, thetas_ms: &[i64]) -> Snapshot {
+    for (k, theta_ms) in thetas_ms.iter().enumerate() {
+        engine.report(SourceId(k), sample(seconds - 4, *theta_ms));
+    }
+    engine.cycle(at(seconds)).expect("a cycle ends")
+}
+
+fn tallies(snapshot: &Snapshot) -> String {
+    snapshot
+        .sources
+        .iter()
+        .map(|source| source.tally.symbol())
+        .collect()
+}
+
+#[test]
+fn cycles_end_on_the_grid_of_the_raw_clock() {
+    let mut engine = engine_of(&["only"]);
+    assert_eq!(engine.next_cycle(), at(16));
+    assert_eq!(engine.cycle(at(15)), None);
+    assert_eq!(engine.cycle(at(17)).expect("late, but due").at, at(16));
+    assert_eq!(engine.next_cycle(), at(32));
+    assert_eq!(
+        engine.cycle(at(100)).expect("several are overdue").at,
+        at(96)
+    );
+    assert_eq!(engine.next_cycle(), at(112));
+}
+
+#[test]
+fn one_source_is_believed_within_its_bound() {
+    let mut engine = engine_of(&["only"]);
+    let snapshot = cycle_with(&mut engine, 16, &[25]);
+    let decision = snapshot.outcome.expect("a decision");
+    assert_eq!(
+        (decision.at, tallies_of_one(&snapshot.sources)),
+        (at(16), '*')
+    );
+    let truth = Theta::from_nanos(25_000_000);
+    assert!(
+        (decision.theta - truth).abs() < Span::from_millis(1),
+        "{decision:?}"
+    );
+    assert!(decision.bound.lo < truth && truth < decision.bound.hi);
+    // 10 ms of delay each way and 500 ppm of 4 s.
+    assert!(
+        decision.bound.half_width() < Span::from_micros(12_100),
+        "{decision:?}"
+    );
+}
+
+fn tallies_of_one(views: &[SourceView]) -> char {
+    views[0].tally.symbol()
+}
+
+#[test]
+fn a_source_wrong_by_a_second_is_a_falseticker_and_moves_nothing() {
+    let mut with_liar = engine_of(&["a", "b", "c", "liar"]);
+    let mut without = engine_of(&["a", "b", "c"]);
+    for cycle in 1..20 {
+        let honest = cycle_with(&mut without, cycle * 16, &[25, 26, 24]);
+        let all = cycle_with(&mut with_liar, cycle * 16, &[25, 26, 24, 1_025]);
+        assert_eq!(tallies(&all).chars().nth(3), Some('x'));
+        let (all, honest) = (
+            all.outcome.expect("decided"),
+            honest.outcome.expect("decided"),
+        );
+        assert_eq!(all.theta, honest.theta);
+    }
+}
+
+#[test]
+fn two_that_contradict_each_other_decide_nothing() {
+    let mut engine = engine_of(&["a", "b"]);
+    let snapshot = cycle_with(&mut engine, 16, &[0, 500]);
+    assert_eq!(snapshot.outcome, Err(NoDecision::NoMajority { votes: 2 }));
+    assert_eq!(tallies(&snapshot), "??");
+}
+
+#[test]
+fn one_of_three_alone_is_too_few() {
+    let mut engine = engine_of(&["a", "b", "c"]);
+    let snapshot = cycle_with(&mut engine, 16, &[0]);
+    assert_eq!(
+        snapshot.outcome,
+        Err(NoDecision::TooFewAgreeing {
+            agreeing: 1,
+            needed: 2
+        })
+    );
+}
+
+#[test]
+fn two_sources_of_one_operator_are_one_witness() {
+    let mut sources = vec![source("a"), source("b"), source("c"), source("d")];
+    sources[1].operator = "a".into();
+    let mut engine = engine(sources);
+    let snapshot = cycle_with(&mut engine, 16, &[0, 0]);
+    assert_eq!(
+        snapshot.outcome,
+        Err(NoDecision::TooFewAgreeing {
+            agreeing: 1,
+            needed: 2
+        })
+    );
+}
+
+#[test]
+fn nothing_new_is_not_published_again() {
+    let mut engine = engine_of(&["only"]);
+    assert!(cycle_with(&mut engine, 16, &[0]).outcome.is_ok());
+    let snapshot = engine.cycle(at(32)).expect("a cycle ends");
+    assert_eq!(snapshot.outcome, Err(NoDecision::NothingNew));
+    assert_eq!(tallies(&snapshot), "*", "it is still believed");
+    assert!(cycle_with(&mut engine, 48, &[0]).outcome.is_ok());
+}
+
+#[test]
+fn a_sample_received_after_the_end_of_a_cycle_waits_for_the_next() {
+    let mut engine = engine_of(&["only"]);
+    engine.report(SourceId(0), sample(17, 0));
+    assert_eq!(
+        engine.cycle(at(18)).expect("ends").outcome,
+        Err(NoDecision::NoCandidates)
+    );
+    assert!(engine.cycle(at(32)).expect("ends").outcome.is_ok());
+}
+
+#[test]
+fn a_source_silent_for_four_polls_is_no_candidate() {
+    let mut engine = engine_of(&["only"]);
+    engine.report(SourceId(0), sample(16, 0));
+    assert_eq!(tallies(&engine.cycle(at(64)).expect("ends")), "*");
+    let stale = engine.cycle(at(80)).expect("ends");
+    assert_eq!(stale.sources[0].tally, Tally::Unusable(Unusable::Stale));
+    assert_eq!(stale.outcome, Err(NoDecision::NoCandidates));
+}
+
+#[test]
+fn reach_is_a_shift_register_that_decides_nothing() {
+    let mut engine = engine_of(&["only"]);
+    engine.report(SourceId(0), sample(10, 0));
+    engine.report(SourceId(0), missed());
+    engine.report(SourceId(0), missed());
+    let snapshot = engine.cycle(at(16)).expect("ends");
+    assert_eq!(snapshot.sources[0].reach, 0b100);
+    assert_eq!(
+        snapshot.sources[0].trouble.as_deref(),
+        Some("connection refused")
+    );
+    assert!(snapshot.outcome.is_ok());
+}
+
+#[test]
+fn a_bound_wider_than_allowed_is_not_believed() {
+    let mut engine = engine_of(&["far"]);
+    let stamp = Utc::from_nanos(0);
+    let exchange = Exchange::new(at(5), at(9), stamp, stamp, None).expect("possible");
+    engine.report(SourceId(0), Report::Sample(exchange));
+    let snapshot = engine.cycle(at(16)).expect("ends");
+    assert_eq!(
+        snapshot.sources[0].tally,
+        Tally::Unusable(Unusable::TooUncertain)
+    );
+}
+
+#[test]
+fn a_noselect_source_is_measured_only() {
+    let mut sources = vec![source("a"), source("watched")];
+    sources[1].noselect = true;
+    let mut engine = engine(sources);
+    let snapshot = cycle_with(&mut engine, 16, &[0, 900]);
+    assert_eq!(tallies(&snapshot), "*?");
+    assert!(snapshot.outcome.is_ok());
+    assert!(snapshot.sources[1].reading.is_some());
+}
+
+#[test]
+fn a_preferred_survivor_speaks_alone() {
+    let mut sources = vec![source("a"), source("b"), source("c")];
+    sources[2].prefer = true;
+    let mut engine = engine(sources);
+    let snapshot = cycle_with(&mut engine, 16, &[0, 1, 8]);
+    assert_eq!(tallies(&snapshot), "++*");
+    assert_eq!(
+        snapshot.outcome.expect("decided").theta,
+        Theta::from_nanos(8_000_000)
+    );
+}
+
+#[test]
+fn coarse_sources_do_not_dilute_a_precise_one() {
+    let mut sources = vec![source("a"), source("date"), source("other-date")];
+    sources[1].coarse = true;
+    sources[2].coarse = true;
+    let mut precise = engine(sources.clone());
+    let snapshot = cycle_with(&mut precise, 16, &[0, 300, 310]);
+    assert_eq!(tallies(&snapshot), "*--");
+    assert!(snapshot.outcome.expect("decided").theta.as_nanos().abs() < 1_000_000);
+
+    let mut alone = engine(sources);
+    alone.report(SourceId(1), sample(10, 300));
+    alone.report(SourceId(2), sample(10, 310));
+    assert_eq!(tallies(&alone.cycle(at(16)).expect("ends")), "?*+");
+}
+
+#[test]
+fn the_majority_of_survivors_announces_the_leap() {
+    let mut engine = engine_of(&["a", "b", "c"]);
+    engine.report(SourceId(0), sample_with(10, 0, Some(Leap::Insert)));
+    engine.report(SourceId(1), sample_with(10, 0, Some(Leap::Insert)));
+    engine.report(SourceId(2), sample_with(10, 0, Some(Leap::None)));
+    assert_eq!(
+        engine
+            .cycle(at(16))
+            .expect("ends")
+            .outcome
+            .expect("decided")
+            .leap,
+        Leap::Insert
+    );
+}
+
+#[test]
+fn a_decision_is_carried_on_at_the_common_rate() {
+    let mut engine = engine_of(&["only"]);
+    let mut last = None;
+    for cycle in 1..200 {
+        // 25 µs a second fast, of which a stamp shows whole milliseconds: 0.4 ms a cycle.
+        last = Some(cycle_with(
+            &mut engine,
+            cycle * 16,
+            &[cycle * 16 * 25 / 1_000],
+        ));
+    }
+    let decision = last.expect("cycles ended").outcome.expect("decided");
+    assert!(
+        (decision.rate.as_ppb() - 25_000).abs() < 2_000,
+        "{decision:?}"
+    );
+    let ahead = decision.theta_at(decision.at + Span::from_secs(1)) - decision.theta;
+    assert_eq!(ahead, decision.rate.over(Span::from_secs(1)));
+}
+
+#[test]
+fn an_unknown_source_is_ignored() {
+    engine_of(&["only"]).report(SourceId(7), missed());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Sources of any count and honesty, paths of any asymmetry, an oscillator of any rate, gaps of any length.
+    #[test]
+    fn the_truth_is_never_outside_what_is_published(
+        ppb in -300_000i64..300_000,
+        lies_ms in prop::collection::vec(-3_000i64..3_000, 0..3),
+        polls in prop::collection::vec(prop::collection::vec((1i64..40_000, 1i64..40_000, 0u8..4), 7), 1..40),
+    ) {
+        let honest = lies_ms.len() + 1;
+        let names: Vec<String> = (0..honest + lies_ms.len()).map(|k| format!("s{k}")).collect();
+        let mut engine = engine_of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let truth = |raw: Raw| Theta::from_nanos(0) + Rate::from_ppb(ppb).over(raw - at(0));
+        for (k, paths) in polls.iter().enumerate() {
+            let end = at(16 * (k as i64 + 1));
+            for (source, (up, down, luck)) in paths.iter().enumerate().take(names.len()) {
+                if *luck == 0 {
+                    engine.report(SourceId(source), missed());
+                    continue;
+                }
+                let sent = end - Span::from_secs(source as i64 + 1);
+                let arrival = sent + Span::from_micros(*up);
+                let lie = source.checked_sub(honest).map_or(0, |liar| lies_ms[liar]);
+                let stamp = arrival + truth(arrival) + Span::from_millis(lie);
+                let exchange = Exchange::new(sent, arrival + Span::from_micros(*down), stamp, stamp, None).expect("possible");
+                engine.report(SourceId(source), Report::Sample(exchange));
+            }
+            let snapshot = engine.cycle(end).expect("a cycle ends");
+            // An honest source that fell silent does not vote; the rule speaks of majorities of those that do.
+            let votes = |range: std::ops::Range<usize>| snapshot.sources[range].iter().filter(|view| {
+                !matches!(view.tally, Tally::Unusable(_))
+            }).count();
+            if let Ok(decision) = snapshot.outcome
+                && votes(0..honest) > votes(honest..names.len())
+            {
+                let theta = truth(end);
+                prop_assert!(decision.bound.lo <= theta && theta <= decision.bound.hi, "{theta:?} {decision:?}");
+                prop_assert!(decision.bound.lo <= decision.theta && decision.theta <= decision.bound.hi);
+            }
+        }
+    }
+
+    #[test]
+    fn no_exchange_however_absurd_panics(
+        stamps in prop::collection::vec((any::<i64>(), 0i64..4_000_000_000_000, any::<i64>(), any::<i64>(), 0usize..4), 1..50),
+        ends in prop::collection::vec(0i64..7_200_000_000_000, 0..9),
+        start: i64,
+    ) {
+        let mut engine = Engine::new(engine_of(&["a", "b", "c"]).settings, Raw::from_nanos(start));
+        for (far, near, arrived, departed, source) in stamps {
+            let (sent, received) = (Raw::from_nanos(start.saturating_add(far % 4_000_000_000_000)), Raw::from_nanos(start.saturating_add(near)));
+            if let Ok(exchange) = Exchange::new(sent, received, Utc::from_nanos(arrived), Utc::from_nanos(departed), None) {
+                engine.report(SourceId(source), Report::Sample(exchange));
+            }
+        }
+        for end in ends {
+            if let Some(Ok(decision)) = engine.cycle(Raw::from_nanos(start.saturating_add(end))).map(|snapshot| snapshot.outcome) {
+                prop_assert!(decision.bound.lo <= decision.theta && decision.theta <= decision.bound.hi);
+            }
+        }
+    }
+}

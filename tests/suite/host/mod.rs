@@ -1,0 +1,43 @@
+//! The test host: the real ntpsec and chronyd beside the program under test, where no clock can be touched.
+//!
+//! * [`sandbox`]: a test's body inside namespaces of its own
+//! * [`process`]: a program that runs beside the test, its log, its end
+//! * [`ntpsec`], [`chronyd`]: the daemons, and what they say about the clock that they are fed
+//! * [`segment`]: NTP's shared memory, as another process sees it
+//! * [`deadline`]: waiting for an event, not for a guessed time
+//!
+//! The real daemons come from `tests/run`. Where one is missing the test fails; nothing is skipped.
+
+pub(crate) mod chronyd;
+pub(crate) mod deadline;
+pub(crate) mod ntpsec;
+pub(crate) mod process;
+pub(crate) mod sandbox;
+pub(crate) mod segment;
+
+mod proof;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One of the programs that `tests/run` provides.
+fn daemon(program: &str) -> Command {
+    let root = std::env::var_os("WEBNTPD_DAEMONS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/daemons"),
+        PathBuf::from,
+    );
+    let path = root.join("bin").join(program);
+    assert!(
+        path.exists(),
+        "{} is missing: run tests/run, which fetches it",
+        path.display()
+    );
+    Command::new(path)
+}
+
+/// Debian's own Python: one of the user's may be out of reach for whoever runs the tests.
+fn python(source: &str) -> Command {
+    let mut command = Command::new("/usr/bin/python3");
+    command.args(["-I", "-S", "-u", "-c", source]);
+    command
+}

@@ -2,4 +2,7 @@
 //!
 //! In: fakes, and a small blocking client of our own. Out: nothing. Not: anything of the program under test.
 
+mod client;
+mod life;
 mod parts;
+mod truth;

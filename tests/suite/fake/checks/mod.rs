@@ -5,4 +5,5 @@
 mod client;
 mod life;
 mod parts;
+mod shapes;
 mod truth;

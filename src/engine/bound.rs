@@ -449,6 +449,25 @@ mod tests {
         }
 
         #[test]
+        fn what_does_not_come_out_even_is_rounded_outwards_by_less_than_a_nanosecond((delays, ppb) in paths()) {
+            let mut all = Vec::new();
+            for (k, (up, down)) in delays.into_iter().enumerate() {
+                let at = k as i64 * 16 * SECOND;
+                all.push(exchange(at, up, down, at / 1_000_000_000 * ppb));
+            }
+            let exact = limits(&all, all.len() as i64 * 16 * SECOND);
+            let fit = exact.fit().expect("the true line fits");
+            let steepest = exact.steepest(false, 0).expect("fits");
+            let flattest = exact.steepest(true, 0).expect("fits");
+            let above = i128::from((fit.bound.hi - exact.base).as_nanos()) * steepest.den
+                - exact.ceiling(steepest, 0).height(steepest);
+            let below = exact.floor(flattest, 0).height(flattest)
+                - i128::from((fit.bound.lo - exact.base).as_nanos()) * flattest.den;
+            prop_assert!((0..steepest.den).contains(&above), "{above} of {}", steepest.den);
+            prop_assert!((0..flattest.den).contains(&below), "{below} of {}", flattest.den);
+        }
+
+        #[test]
         fn forgetting_the_misfits_and_no_fewer_lets_a_line_fit(steps in prop::collection::vec(-50_000_000i64..50_000_000, 1..30)) {
             let all: Vec<_> = steps.iter().enumerate().map(|(k, theta)| exchange(k as i64 * SECOND, 5_000_000, 5_000_000, *theta)).collect();
             let now = all.len() as i64 * SECOND;

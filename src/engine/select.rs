@@ -257,6 +257,13 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_touches_within_a_vote_counts_once() {
+        let vote = Vote::union(vec![Interval { lo: 5, hi: 9 }, Interval { lo: 0, hi: 5 }]);
+        assert_eq!(held_by(&[vote.clone()], 1), Some(Interval { lo: 0, hi: 9 }));
+        assert_eq!(held_by(&[vote], 2), None);
+    }
+
     fn bounds() -> impl Strategy<Value = Vec<(i64, i64)>> {
         prop::collection::vec(
             (-50i64..50, 0i64..40).prop_map(|(lo, width)| (lo, lo + width)),

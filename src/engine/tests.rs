@@ -43,8 +43,12 @@ fn sample(seconds: i64, theta_ms: i64) -> Report {
 }
 
 fn sample_with(seconds: i64, theta_ms: i64, leap: Option<Leap>) -> Report {
-    let sent = at(seconds) - Span::from_millis(20);
-    let stamp = sent + Theta::from_nanos(theta_ms * 1_000_000) + Span::from_millis(10);
+    sample_taking(Span::from_millis(20), seconds, theta_ms, leap)
+}
+
+fn sample_taking(delay: Span, seconds: i64, theta_ms: i64, leap: Option<Leap>) -> Report {
+    let sent = at(seconds) - delay;
+    let stamp = sent + Theta::from_nanos(theta_ms * 1_000_000) + delay.half();
     Report::Sample(Exchange::new(sent, at(seconds), stamp, stamp, leap).expect("possible"))
 }
 
@@ -217,6 +221,40 @@ fn a_bound_wider_than_allowed_is_not_believed() {
         snapshot.sources[0].tally,
         Tally::Unusable(Unusable::TooUncertain)
     );
+}
+
+#[test]
+fn a_majority_that_holds_two_times_at_once_is_not_believed() {
+    let mut sources = vec![source("a"), source("also-a"), source("b"), source("c")];
+    sources[1].operator = "a".into();
+    let mut engine = engine(sources);
+    let snapshot = cycle_with(&mut engine, 16, &[0, 5_000, 0, 5_000]);
+    assert!(matches!(snapshot.outcome, Err(NoDecision::TooUncertain { .. })), "{:?}", snapshot.outcome);
+}
+
+#[test]
+fn the_best_stays_the_best_until_another_is_clearly_better() {
+    let mut engine = engine_of(&["a", "b"]);
+    let mut best_after = |end: i64, delays_ms: [i64; 2]| {
+        for (k, delay) in delays_ms.into_iter().enumerate() {
+            engine.report(SourceId(k), sample_taking(Span::from_millis(delay), end - 4, 0, None));
+        }
+        tallies(&engine.cycle(at(end)).expect("a cycle ends"))
+    };
+    assert_eq!(best_after(16, [20, 21]), "*+");
+    assert_eq!(best_after(32, [20, 19]), "*+");
+    assert_eq!(best_after(48, [20, 2]), "+*");
+}
+
+#[test]
+fn a_decisions_rate_is_one_that_the_majority_allows() {
+    let mut engine = engine_of(&["only"]);
+    let snapshot = cycle_with(&mut engine, 16, &[0]);
+    let reading = snapshot.sources[0].reading.expect("a reading");
+    let member = Member { offset_s: 0.0, jitter_s: 0.0, uncertainty_s: 0.01, loyal: false, prefer: false };
+    let common = Interval { lo: Rate::from_ppm(7), hi: Rate::from_ppm(9) };
+    let decision = combined(at(16), &[(0, &reading, member)], reading.fit.bound, Some(common));
+    assert_eq!(decision.expect("a survivor").rate, Rate::from_ppm(7));
 }
 
 #[test]

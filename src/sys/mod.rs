@@ -1,4 +1,5 @@
 //! What the operating system offers: clocks, shared memory, signals, the service manager, the log.
 
 pub mod clock;
+pub mod notify;
 pub mod signals;

@@ -2,4 +2,5 @@
 
 pub mod engine;
 pub mod protocol;
+pub mod server;
 pub mod sys;

@@ -10,8 +10,8 @@ use crate::engine::time::Utc;
 use crate::protocol::decimal::Fixed;
 use hyper::body::Body;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TYPE, DATE, HOST, HeaderName,
-    HeaderValue,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, DATE, HOST,
+    HeaderName, HeaderValue,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
@@ -31,7 +31,11 @@ pub(super) fn answer<B: Body>(
     clock: ServerClock,
 ) -> Response<Reply> {
     let mut response = if request.body().size_hint().lower() > MAX_BODY {
-        empty(StatusCode::PAYLOAD_TOO_LARGE)
+        let mut response = empty(StatusCode::PAYLOAD_TOO_LARGE);
+        // What follows on this connection is the body.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+        response
     } else if handshake::is_wanted(request) {
         handshake::answer(request, host)
     } else if request.method() == Method::GET {

@@ -81,6 +81,7 @@ async fn serve_http(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {
+        biased;
         served = http => served?,
         () = deadline.passed() => return Err(End::Idle),
     }

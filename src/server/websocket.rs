@@ -95,6 +95,7 @@ where
 /// What `work` gives, if it is done by `deadline`.
 async fn by<T>(deadline: Raw, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
+        biased;
         done = work => Some(done),
         () = sleep_until(deadline) => None,
     }

@@ -1,1 +1,4 @@
 //! Tests.
+
+mod serve;
+mod server;

@@ -1,4 +1,5 @@
 //! Tests.
 
+mod layers;
 mod serve;
 mod server;

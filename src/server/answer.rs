@@ -86,7 +86,7 @@ pub(super) fn host<B>(request: &Request<B>) -> String {
     let named = request.headers().get(HOST);
     match (request.uri().authority(), named) {
         (Some(authority), _) => authority.as_str().to_owned(),
-        (None, Some(host)) => String::from_utf8_lossy(host.as_bytes()).into_owned(),
+        (_, Some(host)) => String::from_utf8_lossy(host.as_bytes()).into_owned(),
         (None, None) => String::new(),
     }
 }

@@ -73,8 +73,9 @@ fn is_same(origin: &HeaderValue, host: &str) -> bool {
     let Some(page) = origin.to_str().ok().and_then(|text| Url::parse(text).ok()) else {
         return false;
     };
+    // The origin of a scheme that has no hosts equals nothing, not even itself.
     Url::parse(&format!("{}://{host}", page.scheme()))
-        .is_ok_and(|ours| page.origin().is_tuple() && page.origin() == ours.origin())
+        .is_ok_and(|ours| page.origin() == ours.origin())
 }
 
 /// Whether a comma-separated header, on as many lines as it likes, has `wanted` in any case.

@@ -97,6 +97,14 @@ impl Client {
         self.response().await.1
     }
 
+    /// Waits for the server to hang up on a request without having answered it.
+    async fn refused(mut self) {
+        // The server may have hung up already.
+        let _ = self.0.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        let answer = within(self.0.read_u8()).await;
+        assert!(answer.is_err(), "one too many was answered");
+    }
+
     /// Waits for the server to hang up.
     async fn hung_up(mut self) {
         let mut rest = Vec::new();

@@ -115,7 +115,7 @@ async fn one_connection_too_many_is_closed_and_room_is_used_again() {
         clients.push(client);
     }
     for _ in 0..100 {
-        Client::of(&server).await.hung_up().await;
+        Client::of(&server).await.refused().await;
     }
     for client in &mut clients {
         client.get("/").await;

@@ -1,3 +1,6 @@
 //! What the operating system offers: clocks, shared memory, signals, the service manager, the log.
 
 pub mod clock;
+pub mod log;
+pub mod notify;
+pub mod signals;

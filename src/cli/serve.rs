@@ -1,0 +1,229 @@
+//! `webntp serve`: a WebNTP server until a signal ends it.
+
+use super::LogArguments;
+use crate::engine::time::Span;
+use crate::server::{Server, ServerClock};
+use crate::sys::signals::{Signal, Signals};
+use clap::Args;
+use nix::errno::Errno;
+use std::io::{self, ErrorKind, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Where to listen: HOST:PORT, or :PORT for all addresses of this machine; port 0 is any free one
+    #[arg(value_name = "ADDR")]
+    address: String,
+
+    /// Seconds to add to the clock, to see what a wrong server does
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "0",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        value_parser = offset
+    )]
+    offset: Span,
+
+    #[command(flatten)]
+    pub(super) log: LogArguments,
+}
+
+/// Why a server cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServeError {
+    /// The address is none, or its name is not known.
+    #[error(
+        "{address:?} is not an address to listen at: {why}; give HOST:PORT or :PORT, as in 127.0.0.1:8080"
+    )]
+    Address { address: String, why: String },
+    /// The system does not let us listen there.
+    #[error("cannot listen on {address}: {}{}", plain(source), remedy(source))]
+    Listen { address: String, source: io::Error },
+    /// The system gives us not even the means to begin.
+    #[error("cannot start: {}", plain(.0))]
+    Start(#[from] io::Error),
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub(super) fn run(arguments: &Arguments) -> Result<(), ServeError> {
+    arguments.log.init();
+    let addresses = addresses(&arguments.address)?;
+    let clock = ServerClock {
+        offset: arguments.offset,
+    };
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let mut signals = Signals::new(&Signal::ENDING)?;
+            let server =
+                Server::bind(&addresses, clock)
+                    .await
+                    .map_err(|source| ServeError::Listen {
+                        address: arguments.address.clone(),
+                        source,
+                    })?;
+            // Whoever started us may have closed our standard output; the server is of use all the same.
+            let _ = writeln!(
+                io::stdout(),
+                "webntp: serving on http://{}/",
+                server.local_addr()
+            );
+            server
+                .run(async {
+                    signals.next().await;
+                })
+                .await;
+            Ok(())
+        })
+}
+
+/// Where to listen, by preference: `:8080` and `8080` are all addresses of this machine, IPv4 included
+/// where IPv6 is there at all (the kernel lets an IPv6 socket take both unless told otherwise).
+fn addresses(text: &str) -> Result<Vec<SocketAddr>, ServeError> {
+    let wrong = |why: &str| ServeError::Address {
+        address: text.to_owned(),
+        why: why.to_owned(),
+    };
+    if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+        return Ok(vec![
+            (Ipv6Addr::UNSPECIFIED, port).into(),
+            (Ipv4Addr::UNSPECIFIED, port).into(),
+        ]);
+    }
+    if let Ok(address) = text.parse() {
+        return Ok(vec![address]);
+    }
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("no port"))?;
+    let port: u16 = port
+        .parse()
+        .map_err(|_| wrong("the port is not a number from 0 to 65535"))?;
+    if host.is_empty() || host.contains([':', '[', ']', '/', '@']) {
+        return Err(wrong("the host is neither a name nor an address"));
+    }
+    match (host, port).to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.collect()),
+        Err(error) => Err(wrong(&error.to_string())),
+    }
+}
+
+fn offset(text: &str) -> Result<Span, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds.abs() <= 1e9 => Ok(Span::from_secs_f64(seconds)),
+        _ => Err("not a number of seconds between -1000000000 and 1000000000".to_owned()),
+    }
+}
+
+/// The system's words for an error, without its number.
+fn plain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_owned(),
+        None => error.to_string(),
+    }
+}
+
+/// What to do about it.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "; ports below 1024 are for root or CAP_NET_BIND_SERVICE: take a higher one"
+        }
+        ErrorKind::AddrInUse => "; another program listens there: stop it or take another port",
+        ErrorKind::AddrNotAvailable => {
+            "; this machine has no such address: `ip address` lists those it has"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<String>, String> {
+        addresses(text)
+            .map(|found| found.iter().map(SocketAddr::to_string).collect())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_port_alone_is_every_address_of_this_machine() {
+        for text in [":8080", "8080"] {
+            assert_eq!(read(text).unwrap(), ["[::]:8080", "0.0.0.0:8080"], "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_taken_as_they_are_and_names_looked_up() {
+        assert_eq!(read("127.0.0.1:0").unwrap(), ["127.0.0.1:0"]);
+        assert_eq!(read("[::1]:8080").unwrap(), ["[::1]:8080"]);
+        let local = read("localhost:8080").unwrap();
+        assert!(
+            local
+                .iter()
+                .all(|a| a == "[::1]:8080" || a == "127.0.0.1:8080")
+        );
+        assert!(!local.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_what_to_give_instead() {
+        for (text, why) in [
+            ("", "no port"),
+            ("localhost", "no port"),
+            ("127.0.0.1", "no port"),
+            ("localhost:", "the port is not a number from 0 to 65535"),
+            (
+                "localhost:65536",
+                "the port is not a number from 0 to 65535",
+            ),
+            ("localhost:http", "the port is not a number from 0 to 65535"),
+            ("::1:8080x", "the port is not a number from 0 to 65535"),
+            ("::1", "the host is neither a name nor an address"),
+            (
+                "http://localhost:80",
+                "the host is neither a name nor an address",
+            ),
+        ] {
+            assert_eq!(
+                read(text).unwrap_err(),
+                format!(
+                    "{text:?} is not an address to listen at: {why}; give HOST:PORT or :PORT, as in 127.0.0.1:8080"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn an_offset_is_a_number_of_seconds() {
+        assert_eq!(offset("1"), Ok(Span::from_secs(1)));
+        assert_eq!(offset("-0.25"), Ok(Span::from_millis(-250)));
+        for text in ["", "x", "NaN", "inf", "1e10"] {
+            assert!(offset(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_by_the_system_names_the_way_out() {
+        let error = |number: Errno| {
+            let error = ServeError::Listen {
+                address: "127.0.0.1:80".to_owned(),
+                source: io::Error::from_raw_os_error(number as i32),
+            };
+            error.to_string()
+        };
+        assert_eq!(
+            error(Errno::EACCES),
+            "cannot listen on 127.0.0.1:80: Permission denied; ports below 1024 are for root or CAP_NET_BIND_SERVICE: take a higher one"
+        );
+        assert!(
+            error(Errno::EADDRINUSE)
+                .ends_with("; another program listens there: stop it or take another port")
+        );
+        assert!(
+            error(Errno::EMFILE).ends_with("cannot listen on 127.0.0.1:80: Too many open files")
+        );
+    }
+}

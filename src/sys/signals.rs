@@ -1,0 +1,147 @@
+//! Signals as events that a task can wait for.
+//!
+//! In: which signals to catch. Out: one [`Signal`] after the other, in no order but "as it came"; the
+//! same signal twice before anybody looked is one. What a signal *means* is not decided here.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::{SigId, flag, low_level};
+use std::io;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::net::UnixStream;
+
+/// A signal that somebody sends to a daemon on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM: the service manager, `kill`.
+    Terminate,
+    /// SIGHUP: read the configuration again.
+    Hangup,
+}
+
+impl Signal {
+    /// All that end a program.
+    pub const ENDING: [Self; 2] = [Self::Interrupt, Self::Terminate];
+
+    fn number(self) -> i32 {
+        match self {
+            Self::Interrupt => SIGINT,
+            Self::Terminate => SIGTERM,
+            Self::Hangup => SIGHUP,
+        }
+    }
+}
+
+/// Signals caught from the moment when this was made.
+///
+/// When it is dropped they are caught no longer, but do not get their default action back either: a
+/// program makes one of these and keeps it to its end.
+#[derive(Debug)]
+pub struct Signals {
+    caught: Vec<Caught>,
+    /// Readable when a flag may have been raised. What is read from it means nothing: a full pipe drops
+    /// bytes, a flag loses nothing.
+    wake: UnixStream,
+}
+
+#[derive(Debug)]
+struct Caught {
+    signal: Signal,
+    raised: Arc<AtomicBool>,
+    actions: [SigId; 2],
+}
+
+impl Signals {
+    /// Catches `signals` from now on. Must be called inside a tokio runtime with IO.
+    pub fn new(signals: &[Signal]) -> io::Result<Self> {
+        let (wake, waker) = StdUnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let mut caught = Self {
+            caught: Vec::with_capacity(signals.len()),
+            wake: UnixStream::from_std(wake)?,
+        };
+        for &signal in signals {
+            let raised = Arc::new(AtomicBool::new(false));
+            // Actions run in the order of their registration: the flag must be up before the wake-up.
+            let flag = flag::register(signal.number(), Arc::clone(&raised))?;
+            let wake = waker.try_clone().and_then(|waker| {
+                low_level::pipe::register(signal.number(), waker).inspect_err(|_| {
+                    low_level::unregister(flag);
+                })
+            })?;
+            caught.caught.push(Caught {
+                signal,
+                raised,
+                actions: [flag, wake],
+            });
+        }
+        Ok(caught)
+    }
+
+    /// Waits for the next signal. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Signal {
+        loop {
+            let raised = |caught: &&Caught| caught.raised.swap(false, Ordering::SeqCst);
+            if let Some(caught) = self.caught.iter().find(raised) {
+                return caught.signal;
+            }
+            self.woken().await;
+        }
+    }
+
+    async fn woken(&self) {
+        loop {
+            // The other end lives in the signal handler as long as we do, so neither an error nor an end
+            // of file can be told apart from "no signal will ever come".
+            if self.wake.readable().await.is_err() {
+                return std::future::pending().await;
+            }
+            match self.wake.try_read(&mut [0; 64]) {
+                Ok(0) => return std::future::pending().await,
+                Ok(_) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for action in self.caught.iter().flat_map(|caught| caught.actions) {
+            low_level::unregister(action);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use nix::sys::signal::{Signal as Number, raise};
+
+    /// One test for all: signals belong to the process, and tests share it.
+    #[tokio::test]
+    async fn a_signal_arrives_by_its_name_once_and_survives_a_dropped_wait() {
+        let mut signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
+            .expect("handlers can be installed");
+        for (number, signal) in [
+            (Number::SIGHUP, Signal::Hangup),
+            (Number::SIGTERM, Signal::Terminate),
+            (Number::SIGINT, Signal::Interrupt),
+        ] {
+            raise(number).unwrap();
+            assert_eq!(signals.next().await, signal);
+        }
+        for _ in 0..1000 {
+            raise(Number::SIGHUP).unwrap();
+        }
+        assert_eq!(signals.next().await, Signal::Hangup);
+        assert_eq!(signals.next().now_or_never(), None);
+        raise(Number::SIGHUP).unwrap();
+        assert_eq!(signals.next().await, Signal::Hangup);
+    }
+}

@@ -1,3 +1,4 @@
 //! What the operating system offers: clocks, shared memory, signals, the service manager, the log.
 
 pub mod clock;
+pub mod shm;

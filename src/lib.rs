@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod engine;
+pub mod output;
 pub mod protocol;
 pub mod sys;

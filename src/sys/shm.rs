@@ -49,4 +49,4 @@ pub fn free_unit(range: RangeInclusive<u8>) -> Option<Unit> {
 }
 
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;

@@ -9,14 +9,14 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 const UNITS: std::ops::RangeInclusive<u8> = 200..=255;
 
 /// A free unit, reserved as long as this lives; its segment is then removed.
-pub(super) struct Rig {
+pub(crate) struct Rig {
     unit: Unit,
     /// The name of an abstract socket: taken once in the whole system, and free again however a test ends.
     _reservation: UnixListener,
 }
 
 impl Rig {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         UNITS
             .filter_map(|unit| {
                 let name = format!("webntpd test of shm unit {unit}");
@@ -31,7 +31,7 @@ impl Rig {
             .expect("56 units are enough for all tests at once")
     }
 
-    pub(super) fn unit(&self) -> Unit {
+    pub(crate) fn unit(&self) -> Unit {
         self.unit
     }
 
@@ -43,8 +43,18 @@ impl Rig {
     }
 
     /// Makes the segment as another program would.
-    pub(super) fn make(&self, size: usize, mode: u32) -> Id {
+    pub(crate) fn make(&self, size: usize, mode: u32) -> Id {
         foreign::create(self.unit.key(), size, mode).expect("there is none yet")
+    }
+
+    /// What is in the segment.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        foreign::bytes(self.id())
+    }
+
+    /// `ipcrm`
+    pub(crate) fn remove(&self) {
+        segment::remove(self.id()).expect("ours");
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) struct Contents {
 
 /// The number by which the kernel knows a segment, also after its key is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Id(pub(super) c_int);
+pub(crate) struct Id(pub(super) c_int);
 
 /// What the kernel says about a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -389,9 +389,9 @@ mod tests {
         let rig = Rig::new();
         let mut writer = writer(&rig);
         write(&mut writer, 1);
-        let before = foreign::bytes(rig.id());
+        let before = rig.bytes();
         writer.attach().expect("attached already");
-        assert_eq!(foreign::bytes(rig.id()), before);
+        assert_eq!(rig.bytes(), before);
     }
 
     // refclocks: `ipcrm` while both are attached, then the daemon restarts.
@@ -401,7 +401,7 @@ mod tests {
         let mut writer = writer(&rig);
         write(&mut writer, 1);
         let old_reader = Reader::of(rig.id());
-        segment::remove(rig.id()).expect("ours");
+        rig.remove();
 
         assert_eq!(
             write(&mut writer, 2).segments,
@@ -465,7 +465,7 @@ mod tests {
         let mut writer = writer(&rig);
         write(&mut writer, 1);
         let reader = Reader::of(rig.id());
-        segment::remove(rig.id()).expect("ours");
+        rig.remove();
         rig.make(80, 0o666);
         let written = write(&mut writer, 2);
         assert_eq!(written.segments, 1);

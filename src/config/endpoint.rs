@@ -114,6 +114,11 @@ mod tests {
                 EXAMPLE,
             ),
             (
+                "\thttps://:secret@a/",
+                "has a user name or password in it",
+                "remove it, none is ever sent",
+            ),
+            (
                 "https://@a/",
                 "has a user name or password in it",
                 "remove it, none is ever sent",

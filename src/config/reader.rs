@@ -216,9 +216,9 @@ fn advice(name: &str, kind: &Kind, kinds: &[Kind]) -> String {
     let lower = name.to_lowercase();
     let distance = |key: &str| strsim::osa_distance(&lower, key);
     let nearest = kind.keys.iter().min_by_key(|key| distance(key));
-    // A third of the letters, one at least: more is another word.
+    // A third of the letters: more is another word.
     if let Some(key) = nearest
-        && distance(key) <= (key.len() / 3).max(1)
+        && distance(key) <= key.len() / 3
     {
         return format!("did you mean {key:?}?");
     }

@@ -12,17 +12,19 @@ pub(super) fn parse<'t>(text: &'t str, report: &mut Report) -> Spanned<DeTable<'
     let (table, mut errors) = DeTable::parse_recoverable(text);
     let offset = |error: &Error| error.span().map_or(0, |span| span.start);
     errors.sort_by_key(offset);
-    // One a line is enough, and a line of nothing but faults must not take the square of its length.
-    errors.dedup_by_key(|error| report.line(offset(error)));
-    for error in &errors {
-        let offset = offset(error);
-        let line = line_of(text, offset);
+    let lines: Vec<_> = errors
+        .chunk_by(|a, b| report.line(offset(a)) == report.line(offset(b)))
+        .collect();
+    for errors in lines {
+        // The others on the line follow from the first.
+        let first = &errors[0];
+        let line = line_of(text, offset(first));
         // A broken header puts the keys below it into the wrong table, an open bracket swallows lines.
         let structural = line.trim_start().starts_with('[')
-            || error.message().starts_with("unclosed")
-            || error.message().starts_with("missing comma")
-            || error.message().contains("multi-line");
-        report.add_syntax(offset, structural, fault(text, line, error));
+            || errors
+                .iter()
+                .any(|error| error.message().starts_with("missing comma"));
+        report.add_syntax(offset(first), structural, fault(text, line, first));
     }
     table
 }

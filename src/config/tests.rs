@@ -71,17 +71,28 @@ fn every_key_is_read() {
     let text = r#"
         cycle = "1m"
         shm.unit = 0x11
-        source = [{ name = "東京", url = "ws://a:81/b?c", protocol = "webntp", poll = "1024s" }]
+        source = [
+            { name = "東京", url = "ws://a:81/b?c", protocol = "webntp", poll = "1024s" },
+            { name = "b", url = "http://b/" },
+        ]
     "#;
     let config = Config {
         cycle: Span::from_secs(60),
         shm: Shm { unit: 17 },
-        sources: vec![Source {
-            name: "東京".to_owned(),
-            url: "ws://a:81/b?c".parse().expect("a URL"),
-            protocol: Protocol::WebNtp,
-            poll: Span::from_secs(1_024),
-        }],
+        sources: vec![
+            Source {
+                name: "東京".to_owned(),
+                url: "ws://a:81/b?c".parse().expect("a URL"),
+                protocol: Protocol::WebNtp,
+                poll: Span::from_secs(1_024),
+            },
+            Source {
+                name: "b".to_owned(),
+                url: "http://b/".parse().expect("a URL"),
+                protocol: Protocol::WebNtp,
+                poll: Span::from_secs(60),
+            },
+        ],
     };
     assert_eq!(parse(text, "f"), Ok(config));
 }
@@ -231,6 +242,10 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
             "2: shm: unknown key \"poll\"; move it to a [[source]]",
         ),
         (
+            "[shm]\nbait = 1",
+            "2: shm: unknown key \"bait\"; remove it, the keys here are unit",
+        ),
+        (
             "interval = 1",
             "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, source",
         ),
@@ -322,6 +337,14 @@ fn what_stands_behind_a_broken_header_or_bracket_is_not_judged() {
         (
             "source = [\n[shm]\nunit = 300",
             "2: not TOML: string values must be quoted, expected literal string; correct this line",
+        ),
+        (
+            "source = [\ncycle = '0s'\nunit = 300",
+            "2: not TOML: string values must be quoted, expected literal string; correct this line",
+        ),
+        (
+            "shm = { unit = 2\ncycle = '0s'\nunit = 300",
+            "2: not TOML: missing comma between key-value pairs, expected `,`; correct this line",
         ),
     ] {
         assert_eq!(problems(text), [problem], "{text}");

@@ -351,7 +351,7 @@ mod tests {
     use super::*;
 
     const CONTENTS: Contents = Contents {
-        clock: (0x0123_4567_89ab_cdef, 987_654_321),
+        clock: (0x0123_4567_89ab_cdef, 987_654_999),
         receive: (-2, 999_999_999),
         leap: 2,
         precision: -7,
@@ -380,7 +380,7 @@ mod tests {
         assert_eq!((i64_at(24), i32_at(32)), (-2, 999_999));
         assert_eq!((i32_at(36), i32_at(40)), (2, -7), "leap, precision");
         assert_eq!((i32_at(44), i32_at(48)), (3, 1), "nsamples, valid");
-        assert_eq!((i32_at(52), i32_at(56)), (987_654_321, 999_999_999));
+        assert_eq!((i32_at(52), i32_at(56)), (987_654_999, 999_999_999));
         assert_eq!((i32_at(20), &bytes[60..96]), (0, &[0; 36][..]), "rest");
     }
 

@@ -3,4 +3,5 @@
 pub mod clock;
 pub mod log;
 pub mod notify;
+pub mod shm;
 pub mod signals;

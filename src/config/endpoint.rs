@@ -1,0 +1,171 @@
+//! The address of a source: an absolute `http`, `https`, `ws` or `wss` URL, and nothing odd about it.
+//!
+//! The `url` crate follows the browsers and mends what it can: tabs vanish, `\` becomes `/`. A file of a
+//! daemon should say what it means, so whatever would be mended is refused here.
+
+use super::problem::Fault;
+use std::cell::Cell;
+use url::{SyntaxViolation, Url};
+
+const EXAMPLE: &str = "write it like \"https://example.com/json\"";
+
+/// Reads the whole of `text`.
+pub(super) fn parse(text: &str) -> Result<Url, Fault> {
+    let violation = Cell::new(None);
+    let note = |found| violation.set(violation.take().or(Some(found)));
+    let parsed = Url::options()
+        .syntax_violation_callback(Some(&note))
+        .parse(text);
+    // A text that may hold a password is not repeated: this goes to the log.
+    let shown = match text.contains('@') {
+        true => String::new(),
+        false => format!("{text:?} "),
+    };
+    let url =
+        parsed.map_err(|error| Fault::new(format!("{shown}is not a URL: {error}"), EXAMPLE))?;
+    let violation = violation.take();
+    let credentials = violation == Some(SyntaxViolation::EmbeddedCredentials);
+    let (what, remedy) = if credentials || !url.username().is_empty() || url.password().is_some() {
+        (
+            "has a user name or password in it".to_owned(),
+            "remove it, none is ever sent",
+        )
+    } else if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+        (
+            format!("has the scheme {}", url.scheme()),
+            "use http, https, ws or wss",
+        )
+    } else if let Some(found) = violation {
+        (
+            format!("is not a proper URL: {}", found.description()),
+            EXAMPLE,
+        )
+    } else if url.fragment().is_some() {
+        (
+            "has a fragment".to_owned(),
+            "remove it from the # on, a server never sees it",
+        )
+    } else if url.port() == Some(0) {
+        (
+            "has the port 0".to_owned(),
+            "name the port that the server listens on, or none",
+        )
+    } else {
+        return Ok(url);
+    };
+    Err(Fault::new(format!("{shown}{what}"), remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_four_schemes_are_taken_as_written() {
+        for text in [
+            "http://a/",
+            "https://webntp.shogo82148.com/json",
+            "ws://127.0.0.1:8080/",
+            "wss://[::1]/websocket?key=1",
+            "https://a/@b",
+        ] {
+            assert_eq!(parse(text).expect(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_named() {
+        for (text, what, remedy) in [
+            (
+                "",
+                "\"\" is not a URL: relative URL without a base",
+                EXAMPLE,
+            ),
+            (
+                "a.b/json",
+                "\"a.b/json\" is not a URL: relative URL without a base",
+                EXAMPLE,
+            ),
+            ("https://", "\"https://\" is not a URL: empty host", EXAMPLE),
+            (
+                "https://a b/",
+                "\"https://a b/\" is not a URL: invalid international domain name",
+                EXAMPLE,
+            ),
+            (
+                "ftp://a/",
+                "\"ftp://a/\" has the scheme ftp",
+                "use http, https, ws or wss",
+            ),
+            (
+                "a.b:80",
+                "\"a.b:80\" has the scheme a.b",
+                "use http, https, ws or wss",
+            ),
+            (
+                "https://me:secret@a/",
+                "has a user name or password in it",
+                "remove it, none is ever sent",
+            ),
+            (
+                "https://me:secret@a:70000/",
+                "is not a URL: invalid port number",
+                EXAMPLE,
+            ),
+            (
+                "\thttps://:secret@a/",
+                "has a user name or password in it",
+                "remove it, none is ever sent",
+            ),
+            (
+                "https://@a/",
+                "has a user name or password in it",
+                "remove it, none is ever sent",
+            ),
+            (
+                "https://a/#b",
+                "\"https://a/#b\" has a fragment",
+                "remove it from the # on, a server never sees it",
+            ),
+            (
+                "https://a/#",
+                "\"https://a/#\" has a fragment",
+                "remove it from the # on, a server never sees it",
+            ),
+            (
+                "https:a",
+                "\"https:a\" is not a proper URL: expected //",
+                EXAMPLE,
+            ),
+            (
+                "https:\\\\a",
+                "\"https:\\\\\\\\a\" is not a proper URL: expected //",
+                EXAMPLE,
+            ),
+            (
+                " https://a/",
+                "\" https://a/\" is not a proper URL: leading or trailing control or space character are ignored in URLs",
+                EXAMPLE,
+            ),
+            (
+                "http://a:0/",
+                "\"http://a:0/\" has the port 0",
+                "name the port that the server listens on, or none",
+            ),
+        ] {
+            assert_eq!(parse(text), Err(Fault::new(what, remedy)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_no_password_is_repeated(text: String, secret in "[a-z]{8}") {
+            let _ = parse(&text);
+            let url = format!("https://user:{secret}@host{text}");
+            if let Err(fault) = parse(&url) && !text.contains(&secret) {
+                prop_assert!(!fault.what.contains(&secret));
+            }
+        }
+    }
+}

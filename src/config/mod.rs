@@ -1,0 +1,93 @@
+//! The configuration file: TOML in, a [`Config`] or the whole list of [`Problems`] out.
+//!
+//! ```text
+//! text ─▶ syntax ─▶ raw (which keys, which types) ─▶ checked (ranges, defaults, what must be there)
+//!            └──────────────┴──────────────────────────┴─▶ Report ─▶ Problems
+//! ```
+//!
+//! Every stage goes on after a problem, so that one run names them all, each with its line and a remedy:
+//!
+//! ```text
+//! /etc/webntpd.toml:14: source "tokyo": poll 500ms is below 1s; raise it to at least 1s
+//! ```
+//!
+//! Nothing is looked up, connected or attached here: a file is right or wrong by itself, on any machine.
+
+mod checked;
+mod duration;
+mod endpoint;
+mod problem;
+mod raw;
+mod reader;
+mod syntax;
+
+pub use checked::{Config, Protocol, Shm, Source};
+pub use problem::{Problem, Problems};
+
+use problem::Report;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+/// Largest file read, in bytes: some thousand sources.
+const LARGEST: u64 = 1 << 20;
+
+/// Reads the file at `path`.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    let file_name = path.display().to_string();
+    let bytes = read(path).map_err(|error| unreadable(&file_name, &error))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Problems::single(
+            &file_name,
+            None,
+            "is larger than 1 MiB".to_owned(),
+            "name the configuration file, this cannot be it",
+        ));
+    }
+    match str::from_utf8(&bytes) {
+        Ok(text) => parse(text, &file_name),
+        Err(error) => Err(not_utf8(&file_name, &bytes, error.valid_up_to())),
+    }
+}
+
+/// Reads `text`, the content of a file that the problems call `file_name`.
+pub fn parse(text: &str, file_name: &str) -> Result<Config, Problems> {
+    let mut report = Report::new(text);
+    let table = syntax::parse(text, &mut report);
+    let file = raw::File::read(table.get_ref(), text, &mut report);
+    let config = checked::config(&file, &mut report);
+    report.conclude(file_name, config)
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn unreadable(file_name: &str, error: &io::Error) -> Problems {
+    let (what, remedy) = match error.kind() {
+        ErrorKind::NotFound => (
+            "there is no such file".to_owned(),
+            "create it or name another one",
+        ),
+        ErrorKind::PermissionDenied => (
+            "may not be read by this user".to_owned(),
+            "let the user that webntpd runs as read it, and enter its directory",
+        ),
+        ErrorKind::IsADirectory => ("is a directory".to_owned(), "name the file in it"),
+        _ => (format!("cannot be read: {error}"), "name a file that can"),
+    };
+    Problems::single(file_name, None, what, remedy)
+}
+
+fn not_utf8(file_name: &str, bytes: &[u8], at: usize) -> Problems {
+    let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
+    let what = format!("byte 0x{:02x} is not UTF-8", bytes[at]);
+    Problems::single(file_name, Some(line), what, "save the file as UTF-8")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! Where decisions go: one [`Sample`] at a time to whoever sets the clock.
+//!
+//! In: samples that the engine stands by. Out: [`Published`], or a [`SinkError`] that says in words why not;
+//! it concerns this sample only, and the next one is tried again. No sink ends the daemon.
+//!
+//! A sink does not judge, repeat or re-stamp samples, and reads no clock. Whoever calls it sees to it that
+//! each measurement is published once, and while `receive` is less than 5 s past: ntpd drops older ones,
+//! chronyd counts on receive times that increase.
+
+#[cfg(test)]
+pub(crate) mod recorder;
+pub mod shm;
+
+pub use shm::ShmSink;
+
+use crate::engine::leap::Leap;
+use crate::engine::time::{Span, Utc};
+use crate::sys::shm::{ReaderState, ShmError};
+
+/// Somebody who takes samples.
+pub trait Sink {
+    /// Hands one sample on.
+    fn publish(&mut self, sample: &Sample) -> Result<Published, SinkError>;
+}
+
+/// What is known about universal time at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The instant on CLOCK_REALTIME.
+    pub receive: Utc,
+    /// The same instant in true time.
+    pub clock: Utc,
+    /// Half the width of the interval that holds the truth (> 0).
+    pub bound: Span,
+    /// The leap second that is announced.
+    pub leap: Leap,
+}
+
+/// What became of a sample that was handed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Whether anybody reads, where that can be told.
+    pub reader: Option<ReaderState>,
+    /// What a person should know and do although the sample went out. Stays the same as long as the state
+    /// does, so that only its changes need to be logged.
+    pub notice: Option<String>,
+}
+
+/// Why a sample was not handed on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// An instant before 1970 or after 2099: some clock is nonsense, and readers do not check.
+    #[error(
+        "not published: {what} is {} s, which is not between 1970 and 2100; \
+         set the system clock by hand, or look at the sources",
+        .instant.to_parts().0
+    )]
+    OutOfRange {
+        /// Which of the two instants.
+        what: &'static str,
+        /// The first one out of range.
+        instant: Utc,
+    },
+    /// The segment cannot be written.
+    #[error(transparent)]
+    Shm(#[from] ShmError),
+}
+
+/// 1970-01-01 and 2100-01-01.
+const PLAUSIBLE: std::ops::Range<Utc> = Utc::from_secs(0)..Utc::from_secs(4_102_444_800);
+
+impl Sample {
+    /// True time minus system clock: positive when the system clock is behind.
+    pub fn offset(&self) -> Span {
+        self.clock - self.receive
+    }
+
+    /// The bound as the NTP protocols say it: the smallest power of two seconds that is not below it, as
+    /// its exponent (−30 to 0).
+    pub fn precision(&self) -> i8 {
+        let bound = i128::from(self.bound.as_nanos());
+        // 2^p s ≥ bound, in integers: an f64 would round at the powers themselves.
+        let covers = |p: &i8| bound << -p <= 1_000_000_000;
+        (-30..0).find(covers).unwrap_or(0)
+    }
+
+    /// Refuses what no reader should ever see. ntpsec and chronyd swallow any offset.
+    pub(crate) fn check(&self) -> Result<(), SinkError> {
+        for (what, instant) in [
+            ("the system clock", self.receive),
+            ("true time", self.clock),
+        ] {
+            if !PLAUSIBLE.contains(&instant) {
+                return Err(SinkError::OutOfRange { what, instant });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::recorder::Recorder;
+    use super::*;
+    use proptest::prelude::*;
+
+    const SAMPLE: Sample = Sample {
+        receive: Utc::from_secs(1_790_557_227),
+        clock: Utc::from_secs(1_790_557_228),
+        bound: Span::from_millis(8),
+        leap: Leap::None,
+    };
+
+    fn with_bound(nanos: i64) -> Sample {
+        Sample {
+            bound: Span::from_nanos(nanos),
+            ..SAMPLE
+        }
+    }
+
+    #[test]
+    fn offset_is_positive_when_the_system_clock_is_behind() {
+        assert_eq!(SAMPLE.offset(), Span::from_secs(1));
+    }
+
+    // refclocks §3 rule 7
+    #[test]
+    fn precision_is_the_power_of_two_that_covers_the_bound() {
+        for (nanos, precision) in [
+            (15_625_000, -6),
+            (15_625_001, -5),
+            (62_500_000, -4),
+            (8_000_000, -6),
+            (1_000_000, -9),
+            (500_000_000, -1),
+            (500_000_001, 0),
+            (1_000_000_000, 0),
+            (i64::MAX, 0),
+            (1, -29),
+            (0, -30),
+            (-5, -30),
+            (i64::MIN, -30),
+        ] {
+            assert_eq!(with_bound(nanos).precision(), precision, "{nanos} ns");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn precision_covers_the_bound_and_no_smaller_power_does(nanos in 1i64..1_000_000_000) {
+            let precision = i32::from(with_bound(nanos).precision());
+            let seconds = Span::from_nanos(nanos).as_secs_f64();
+            prop_assert!(seconds <= f64::powi(2.0, precision) * (1.0 + 1e-12));
+            prop_assert!(seconds > f64::powi(2.0, precision - 1) * (1.0 - 1e-12));
+        }
+    }
+
+    #[test]
+    fn an_instant_outside_1970_to_2100_is_refused() {
+        let nanosecond = Span::from_nanos(1);
+        for (instant, right) in [
+            (PLAUSIBLE.start, true),
+            (PLAUSIBLE.start - nanosecond, false),
+            (PLAUSIBLE.end - nanosecond, true),
+            (PLAUSIBLE.end, false),
+        ] {
+            let receive = Sample {
+                receive: instant,
+                ..SAMPLE
+            };
+            let clock = Sample {
+                clock: instant,
+                ..SAMPLE
+            };
+            assert_eq!(
+                (receive.check().is_ok(), clock.check().is_ok()),
+                (right, right),
+                "{instant:?}"
+            );
+        }
+        let text = Sample {
+            clock: Utc::from_secs(-5),
+            ..SAMPLE
+        }
+        .check()
+        .expect_err("1969")
+        .to_string();
+        assert_eq!(
+            text,
+            "not published: true time is -5 s, which is not between 1970 and 2100; \
+             set the system clock by hand, or look at the sources"
+        );
+    }
+
+    #[test]
+    fn a_recorder_keeps_what_it_is_given_and_fails_when_told() {
+        let recorder = Recorder::default();
+        let mut sink: Box<dyn Sink> = Box::new(recorder.clone());
+        sink.publish(&SAMPLE).expect("nothing in the way");
+        let error = SinkError::OutOfRange {
+            what: "true time",
+            instant: SAMPLE.clock,
+        };
+        recorder.fail_with(Some(error.clone()));
+        assert_eq!(sink.publish(&SAMPLE), Err(error));
+        assert_eq!(recorder.samples(), [SAMPLE]);
+    }
+}

@@ -1,0 +1,52 @@
+//! NTP shared memory, the writer's side: one sample at a time into the segment that ntpd's and chronyd's
+//! SHM refclocks read.
+//!
+//! * `segment`: the system calls, the layout, the order of the stores; all `unsafe` code of the crate
+//! * `writer`: which segments to hold, and what they tell about the reader
+//! * `refusal`: why a segment is not used, in words
+//!
+//! In: [`Stamp`]s. Out: [`Written`], or a [`ShmError`] that the next write may cure. Nothing here judges a
+//! sample, reads a clock, or removes a segment that others use.
+
+mod refusal;
+mod segment;
+mod writer;
+
+pub use refusal::{Facts, ShmError};
+pub use writer::{ReaderState, Stamp, Writer, Written};
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// The number of a segment: ntpd's 127.127.28.unit, chrony's `refclock SHM unit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unit(pub u8);
+
+impl Unit {
+    /// The SysV key of the segment: `NTP0` as four bytes, plus the unit.
+    pub const fn key(self) -> u32 {
+        0x4e54_5030 + self.0 as u32
+    }
+
+    /// The mode that all daemons give the segment when they make it: units 0 and 1 are for their maker
+    /// alone, the others for everybody.
+    const fn mode(self) -> u32 {
+        if self.0 < 2 { 0o600 } else { 0o666 }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The first unit of `range` that has no segment, if any. Nothing holds it: somebody may make one at once.
+pub fn free_unit(range: RangeInclusive<u8>) -> Option<Unit> {
+    range
+        .map(Unit)
+        .find(|unit| matches!(segment::lookup(unit.key()), Ok(None)))
+}
+
+#[cfg(test)]
+pub(crate) mod rig;

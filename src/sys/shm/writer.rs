@@ -1,0 +1,569 @@
+//! Which segments to write to, and what they tell about the reader.
+//!
+//! A key may change its segment under the daemon: `ipcrm`, then a restart of the reader, and there are two,
+//! the removed one that the old reader still has and the new one. Writers that stick to their segment feed
+//! an orphan for ever; those that follow the key leave a reader that works. So a writer holds every segment
+//! that somebody may read and writes to all of them.
+
+use super::Unit;
+use super::refusal::{self, ShmError};
+use super::segment::{self, Attached, Contents, Id, Segment};
+use crate::engine::leap::Leap;
+use crate::engine::time::Utc;
+
+/// One sample for the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// True time at the instant of the measurement.
+    pub clock: Utc,
+    /// CLOCK_REALTIME at that instant: past, but less than 5 s ago when it is written.
+    pub receive: Utc,
+    /// The leap second that is announced.
+    pub leap: Leap,
+    /// log2 of the uncertainty in seconds; clamped to −30..=0.
+    pub precision: i8,
+}
+
+/// What became of a sample that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// What is known about the reader.
+    pub reader: ReaderState,
+    /// How many segments it was written to. More than one: somebody removed the segment, and the daemon
+    /// that reads it should be restarted.
+    pub segments: usize,
+    /// Another program wrote to the segment since our last sample.
+    pub rival: bool,
+    /// Why the segment that has the key now was left out, although another one was written to.
+    pub refused: Option<ShmError>,
+}
+
+/// What is known about the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReaderState {
+    /// Nobody has the segment attached.
+    Absent,
+    /// Somebody has it attached, but did not take the last sample (or there has been none).
+    Attached,
+    /// The last sample was taken.
+    Live,
+}
+
+/// The one writer of a unit. Dropping it detaches, and leaves the segment with the last sample in it; see
+/// [`Writer::withdraw`].
+#[derive(Debug)]
+pub struct Writer {
+    unit: Unit,
+    /// The newest last.
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    segment: Segment,
+    /// `count` after our last sample; none before the first.
+    count: Option<i32>,
+}
+
+impl Writer {
+    /// A writer that holds nothing yet.
+    pub fn new(unit: Unit) -> Self {
+        Self {
+            unit,
+            held: Vec::new(),
+        }
+    }
+
+    /// The unit that it writes.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// Attaches the segment, made if there is none. Optional: [`write`](Self::write) does it too.
+    pub fn attach(&mut self) -> Result<(), ShmError> {
+        self.follow()
+    }
+
+    /// Writes a sample to every segment that somebody may read. It fails only if there is none; the next
+    /// write tries again.
+    pub fn write(&mut self, stamp: &Stamp) -> Result<Written, ShmError> {
+        let refused = match self.follow() {
+            Err(error) if self.held.is_empty() => return Err(error),
+            followed => followed.err(),
+        };
+        let rival = self.held.iter().any(Held::has_rival);
+        let reader = self.held.iter().map(Held::reader).max();
+        let contents = stamp.contents();
+        for held in &mut self.held {
+            held.segment.store(&contents);
+            held.count = Some(held.segment.count_now());
+        }
+        Ok(Written {
+            reader: reader.unwrap_or(ReaderState::Absent),
+            segments: self.held.len(),
+            rival,
+            refused,
+        })
+    }
+
+    /// Takes back a sample that nobody has read and detaches. The segment stays: a reader that has it will
+    /// find the next writer's samples in it.
+    pub fn withdraw(&mut self) {
+        for held in self.held.drain(..) {
+            held.segment.clear_valid();
+        }
+    }
+
+    /// Withdraws, and removes the segments that this very process made. For a private unit that no daemon
+    /// reads; a daemon's reader would stay on the orphan for ever.
+    pub fn remove(mut self) {
+        for held in &self.held {
+            let made_here = |stat: segment::Stat| stat.creator_pid == std::process::id();
+            if held.segment.stat().is_ok_and(made_here) {
+                // It may be gone already: what was wanted.
+                let _ = segment::remove(held.segment.id());
+            }
+        }
+        self.withdraw();
+    }
+
+    /// Brings what is held up to date with what the key means now.
+    fn follow(&mut self) -> Result<(), ShmError> {
+        self.held.retain(|held| !held.is_orphan());
+        let key = self.unit.key();
+        let system = |error: &_, unit| refusal::explain(unit, None, user(), "shmget", error);
+        let found = segment::lookup(key).map_err(|error| system(&error, self.unit))?;
+        match found {
+            Some(id) if self.held.iter().any(|held| held.segment.id() == id) => Ok(()),
+            Some(id) => self.adopt(id),
+            // The reader still has the removed one: a new one would only make it leave.
+            None if !self.held.is_empty() => Ok(()),
+            None => {
+                let id = segment::create(key, self.unit.mode()).or_else(|error| {
+                    // Somebody was faster, with a segment that does not suit.
+                    segment::lookup(key)
+                        .ok()
+                        .flatten()
+                        .ok_or(system(&error, self.unit))
+                })?;
+                self.adopt(id)
+            }
+        }
+    }
+
+    fn adopt(&mut self, id: Id) -> Result<(), ShmError> {
+        let unit = self.unit;
+        let explain = |error| refusal::explain(unit, Some(id), user(), "shmat", &error);
+        match Segment::attach(id).map_err(explain)? {
+            Attached::TooSmall(stat) => Err(ShmError::TooSmall {
+                unit,
+                segment: stat.into(),
+            }),
+            Attached::Fits(segment, stat) => {
+                refusal::judge(unit, &stat, user())?;
+                self.held.push(Held {
+                    segment,
+                    count: None,
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Held {
+    /// Removed, and we are the last to hold it.
+    fn is_orphan(&self) -> bool {
+        let stat = self.segment.stat();
+        stat.is_ok_and(|stat| stat.removed && stat.attached <= 1)
+    }
+
+    /// Nobody but a writer moves `count`.
+    fn has_rival(&self) -> bool {
+        self.count
+            .is_some_and(|count| count != self.segment.count_now())
+    }
+
+    /// A sample of ours that is gone was taken. Before our first one nothing is proved, since readers clear
+    /// `valid` when they start; nor is anything if another writer may have cleared it.
+    fn reader(&self) -> ReaderState {
+        if self.count.is_some() && !self.segment.is_valid() && !self.has_rival() {
+            ReaderState::Live
+        } else if self.segment.stat().is_ok_and(|stat| stat.attached > 1) {
+            ReaderState::Attached
+        } else {
+            ReaderState::Absent
+        }
+    }
+}
+
+impl Stamp {
+    fn contents(&self) -> Contents {
+        Contents {
+            clock: self.clock.to_parts(),
+            receive: self.receive.to_parts(),
+            // Never 3, "not in sync": ntpd skips the poll and keeps the sample.
+            leap: match self.leap {
+                Leap::None => 0,
+                Leap::Insert => 1,
+                Leap::Delete => 2,
+            },
+            precision: self.precision.clamp(-30, 0).into(),
+        }
+    }
+}
+
+fn user() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::{Rig, is_root};
+    use super::segment::foreign;
+    use super::*;
+
+    const NOBODY: u32 = 65_534;
+
+    const STAMP: Stamp = Stamp {
+        clock: Utc::from_nanos(1_790_557_227_012_345_678),
+        receive: Utc::from_nanos(1_790_557_227_000_000_001),
+        leap: Leap::None,
+        precision: -6,
+    };
+
+    /// A stamp that can be told from others.
+    fn stamp(number: i64) -> Stamp {
+        Stamp {
+            clock: Utc::from_nanos(number),
+            ..STAMP
+        }
+    }
+
+    /// What a reader does with a segment: attach it once, look now and then, take what waits.
+    struct Reader(Segment);
+
+    impl Reader {
+        fn of(id: Id) -> Self {
+            match Segment::attach(id).expect("the reader may") {
+                Attached::Fits(segment, _) => Self(segment),
+                Attached::TooSmall(stat) => panic!("{stat:?}"),
+            }
+        }
+
+        fn take(&self) -> Option<Contents> {
+            let contents = self.0.copy();
+            self.0.clear_valid();
+            contents
+        }
+    }
+
+    fn writer(rig: &Rig) -> Writer {
+        Writer::new(rig.unit())
+    }
+
+    fn write(writer: &mut Writer, number: i64) -> Written {
+        writer.write(&stamp(number)).expect("written")
+    }
+
+    #[test]
+    fn a_segment_is_made_when_there_is_none_and_stays() {
+        let rig = Rig::new();
+        let mut writer = writer(&rig);
+        writer.attach().expect("nothing in the way");
+        let stat = segment::stat(rig.id()).expect("ours");
+        assert_eq!((stat.size, stat.mode, stat.attached), (96, 0o666, 1));
+        assert_eq!(write(&mut writer, 1).segments, 1);
+        drop(writer);
+        let stat = segment::stat(rig.id()).expect("still there");
+        assert_eq!((stat.attached, stat.removed), (0, false));
+        assert_eq!(
+            Reader::of(rig.id()).take(),
+            Some(stamp(1).contents()),
+            "dropping takes nothing back"
+        );
+    }
+
+    #[test]
+    fn units_0_and_1_are_made_private() {
+        let modes = [0, 1, 2, 255].map(|unit| Unit(unit).mode());
+        assert_eq!(modes, [0o600, 0o600, 0o666, 0o666]);
+    }
+
+    #[test]
+    fn the_segment_of_another_is_used_as_it_is() {
+        let rig = Rig::new();
+        let id = rig.make(4096, 0o600);
+        let mut writer = writer(&rig);
+        assert_eq!(write(&mut writer, 1).segments, 1);
+        assert_eq!(segment::stat(id).map(|stat| stat.mode).ok(), Some(0o600));
+        assert_eq!(Reader::of(id).take(), Some(stamp(1).contents()));
+    }
+
+    #[test]
+    fn a_sample_comes_to_the_reader_as_it_was_given() {
+        let at = |nanos| Utc::from_nanos(nanos);
+        for (stamp, contents) in [
+            (
+                STAMP,
+                ((1_790_557_227, 12_345_678), (1_790_557_227, 1), 0, -6),
+            ),
+            (
+                Stamp {
+                    clock: at(-1),
+                    receive: at(-1_000_000_001),
+                    leap: Leap::Insert,
+                    precision: 5,
+                },
+                ((-1, 999_999_999), (-2, 999_999_999), 1, 0),
+            ),
+            (
+                Stamp {
+                    clock: at(999),
+                    receive: at(1_999_999_999),
+                    leap: Leap::Delete,
+                    precision: -128,
+                },
+                ((0, 999), (1, 999_999_999), 2, -30),
+            ),
+        ] {
+            let (clock, receive, leap, precision) = contents;
+            let expected = Contents {
+                clock,
+                receive,
+                leap,
+                precision,
+            };
+            assert_eq!(stamp.contents(), expected);
+        }
+    }
+
+    #[test]
+    fn a_taken_sample_proves_a_live_reader() {
+        let rig = Rig::new();
+        let mut writer = writer(&rig);
+        assert_eq!(
+            write(&mut writer, 1).reader,
+            ReaderState::Absent,
+            "nobody there"
+        );
+        let reader = Reader::of(rig.id());
+        assert_eq!(
+            write(&mut writer, 2).reader,
+            ReaderState::Attached,
+            "there, but idle"
+        );
+        assert_eq!(
+            reader.take(),
+            Some(stamp(2).contents()),
+            "the newer one was put over it"
+        );
+        assert_eq!(write(&mut writer, 3).reader, ReaderState::Live);
+        assert_eq!(
+            write(&mut writer, 4).reader,
+            ReaderState::Attached,
+            "3 was not taken"
+        );
+    }
+
+    #[test]
+    fn a_segment_that_was_empty_before_our_first_sample_proves_nothing() {
+        let rig = Rig::new();
+        let _reader = Reader::of(rig.make(96, 0o600));
+        assert_eq!(write(&mut writer(&rig), 1).reader, ReaderState::Attached);
+    }
+
+    #[test]
+    fn another_writer_on_the_unit_is_noticed_and_proves_no_reader() {
+        let rig = Rig::new();
+        let (mut ours, mut other) = (writer(&rig), writer(&rig));
+        assert!(!write(&mut ours, 1).rival && !write(&mut other, 2).rival);
+        Reader::of(rig.id()).take();
+        let written = write(&mut ours, 3);
+        assert!(written.rival);
+        assert_eq!(written.reader, ReaderState::Attached);
+    }
+
+    #[test]
+    fn nothing_moves_without_a_write() {
+        let rig = Rig::new();
+        let mut writer = writer(&rig);
+        write(&mut writer, 1);
+        let before = rig.bytes();
+        writer.attach().expect("attached already");
+        assert_eq!(rig.bytes(), before);
+    }
+
+    // refclocks: `ipcrm` while both are attached, then the daemon restarts.
+    #[test]
+    fn after_ipcrm_both_the_old_and_the_new_segment_are_written_until_the_old_reader_leaves() {
+        let rig = Rig::new();
+        let mut writer = writer(&rig);
+        write(&mut writer, 1);
+        let old_reader = Reader::of(rig.id());
+        rig.remove();
+
+        assert_eq!(
+            write(&mut writer, 2).segments,
+            1,
+            "no new one is made while the old one works"
+        );
+        assert_eq!(old_reader.take(), Some(stamp(2).contents()));
+        assert_eq!(segment::lookup(rig.unit().key()).ok(), Some(None));
+
+        let new_reader = Reader::of(rig.make(96, 0o666));
+        let written = write(&mut writer, 3);
+        assert_eq!((written.segments, written.reader), (2, ReaderState::Live));
+        assert_eq!(old_reader.take(), Some(stamp(3).contents()));
+        assert_eq!(new_reader.take(), Some(stamp(3).contents()));
+
+        drop(old_reader);
+        assert_eq!(
+            write(&mut writer, 4).segments,
+            1,
+            "nobody else has the old one"
+        );
+        assert_eq!(new_reader.take(), Some(stamp(4).contents()));
+    }
+
+    #[test]
+    fn after_ipcrm_with_nobody_else_attached_a_new_segment_is_made() {
+        let rig = Rig::new();
+        let mut writer = writer(&rig);
+        write(&mut writer, 1);
+        let old = rig.id();
+        segment::remove(old).expect("ours");
+        assert_eq!(write(&mut writer, 2).segments, 1);
+        assert_ne!(rig.id(), old);
+        assert_eq!(Reader::of(rig.id()).take(), Some(stamp(2).contents()));
+    }
+
+    #[test]
+    fn a_segment_too_small_is_refused_and_not_touched() {
+        let rig = Rig::new();
+        let id = rig.make(80, 0o666);
+        let mut writer = writer(&rig);
+        let error = writer.write(&STAMP).expect_err("80 bytes");
+        assert!(
+            matches!(error, ShmError::TooSmall { segment, .. } if segment.size == 80),
+            "{error}"
+        );
+        assert_eq!(foreign::bytes(id), [0; 80]);
+        assert_eq!(segment::stat(id).map(|stat| stat.attached).ok(), Some(0));
+
+        segment::remove(id).expect("ours");
+        assert_eq!(
+            write(&mut writer, 1).segments,
+            1,
+            "tried again at the next write"
+        );
+    }
+
+    #[test]
+    fn a_refused_successor_does_not_stop_the_feed_of_the_old_segment() {
+        let rig = Rig::new();
+        let mut writer = writer(&rig);
+        write(&mut writer, 1);
+        let reader = Reader::of(rig.id());
+        rig.remove();
+        rig.make(80, 0o666);
+        let written = write(&mut writer, 2);
+        assert_eq!(written.segments, 1);
+        assert!(matches!(written.refused, Some(ShmError::TooSmall { .. })));
+        assert_eq!(reader.take(), Some(stamp(2).contents()));
+    }
+
+    #[test]
+    fn a_segment_of_another_user_is_refused_and_not_touched() {
+        if !is_root() {
+            return;
+        }
+        let rig = Rig::new();
+        let id = rig.make(96, 0o666);
+        foreign::chown(id, 1000).expect("root may");
+        let error = writer(&rig).write(&STAMP).expect_err("not ours");
+        assert!(
+            matches!(error, ShmError::Foreign { segment, .. } if segment.owner == 1000),
+            "{error}"
+        );
+        assert_eq!(foreign::bytes(id), [0; 96]);
+    }
+
+    #[test]
+    fn a_segment_that_another_user_gave_to_root_is_refused() {
+        if !is_root() {
+            return;
+        }
+        let rig = Rig::new();
+        foreign::as_user(NOBODY, || {
+            foreign::chown(rig.make(96, 0o666), 0).expect("its maker may give it away");
+        });
+        let error = writer(&rig)
+            .write(&STAMP)
+            .expect_err("its maker keeps his rights");
+        assert!(
+            matches!(error, ShmError::Foreign { segment, .. } if (segment.owner, segment.creator) == (0, NOBODY)),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_private_segment_of_root_is_denied_to_others_in_words() {
+        if !is_root() {
+            return;
+        }
+        let rig = Rig::new();
+        rig.make(96, 0o600);
+        let error =
+            foreign::as_user(NOBODY, || writer(&rig).write(&STAMP)).expect_err("no right to it");
+        let text = error.to_string();
+        let facts = "uid 65534 may not open the segment (owner uid 0, mode 0600, 96 bytes); have the daemon";
+        assert!(text.contains(facts), "{text}");
+    }
+
+    #[test]
+    fn a_public_segment_of_root_is_written_by_anyone() {
+        if !is_root() {
+            return;
+        }
+        let rig = Rig::new();
+        let id = rig.make(96, 0o666);
+        foreign::as_user(NOBODY, || write(&mut writer(&rig), 1));
+        assert_eq!(Reader::of(id).take(), Some(stamp(1).contents()));
+    }
+
+    #[test]
+    fn withdrawing_takes_the_sample_back_and_leaves_the_segment() {
+        let rig = Rig::new();
+        let mut writer = writer(&rig);
+        write(&mut writer, 1);
+        let reader = Reader::of(rig.id());
+        writer.withdraw();
+        assert_eq!(reader.take(), None);
+        let stat = reader.0.stat().expect("ours");
+        assert_eq!((stat.attached, stat.removed), (1, false));
+        assert_eq!(
+            write(&mut writer, 2).reader,
+            ReaderState::Attached,
+            "and it can begin again"
+        );
+    }
+
+    #[test]
+    fn a_segment_that_this_process_made_can_be_removed() {
+        let rig = Rig::new();
+        let mut writer = Writer::new(rig.unit());
+        write(&mut writer, 1);
+        writer.remove();
+        assert_eq!(segment::lookup(rig.unit().key()).ok(), Some(None));
+    }
+
+    #[test]
+    fn a_free_unit_is_one_without_a_segment() {
+        let rig = Rig::new();
+        let Unit(unit) = rig.unit();
+        assert_eq!(super::super::free_unit(unit..=unit), Some(rig.unit()));
+        rig.make(96, 0o600);
+        assert_eq!(super::super::free_unit(unit..=unit), None);
+    }
+}

@@ -6,6 +6,7 @@
 pub mod decimal;
 pub mod excerpt;
 pub mod head;
+pub mod json;
 pub mod plausible;
 pub mod refusal;
 

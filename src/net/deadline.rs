@@ -20,6 +20,8 @@ pub struct Deadlines {
     pub connect: Span,
     /// TLS handshake.
     pub tls: Span,
+    /// WebSocket handshake.
+    pub upgrade: Span,
     /// From the request to the first byte that comes back.
     pub first_byte: Span,
     /// From the first byte to the end of the reply.
@@ -33,6 +35,7 @@ impl Default for Deadlines {
             lookup: each,
             connect: each,
             tls: each,
+            upgrade: each,
             first_byte: each,
             rest: each,
         }
@@ -48,6 +51,8 @@ pub enum Phase {
     Connect,
     /// TLS handshake.
     Tls,
+    /// WebSocket handshake.
+    Upgrade,
     /// Waiting for the reply.
     FirstByte,
     /// Reading the reply.
@@ -60,6 +65,7 @@ impl fmt::Display for Phase {
             Self::Lookup => "answer to the name look-up",
             Self::Connect => "answer to connect",
             Self::Tls => "end of the TLS handshake",
+            Self::Upgrade => "end of the WebSocket handshake",
             Self::FirstByte => "answer to the request",
             Self::Rest => "end of the reply",
         })
@@ -72,6 +78,7 @@ impl Deadlines {
             Phase::Lookup => self.lookup,
             Phase::Connect => self.connect,
             Phase::Tls => self.tls,
+            Phase::Upgrade => self.upgrade,
             Phase::FirstByte => self.first_byte,
             Phase::Rest => self.rest,
         }

@@ -77,6 +77,9 @@ pub enum Error {
     /// What the server speaks is not HTTP.
     #[error("not HTTP: {0}")]
     Http(Excerpt),
+    /// What the server speaks is not WebSocket.
+    #[error("not WebSocket: {0}")]
+    WebSocket(Excerpt),
     /// A reply came and is not used.
     #[error(transparent)]
     Refused(#[from] Refusal),

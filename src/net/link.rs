@@ -96,6 +96,20 @@ impl Link {
         }
     }
 
+    /// Gives the stream back after an upgrade, with what came behind the reply's head.
+    pub(super) async fn into_upgraded(mut self) -> (Box<dyn Socket>, Bytes) {
+        poll_fn(|cx| {
+            self.advance(cx);
+            match self.state {
+                State::Open => Poll::Pending,
+                State::Ended | State::Failed(_) => Poll::Ready(()),
+            }
+        })
+        .await;
+        let parts = self.connection.into_parts();
+        (parts.io.into_inner(), parts.read_buf)
+    }
+
     fn advance(&mut self, cx: &mut Context<'_>) {
         if matches!(self.state, State::Open) {
             self.state = match self.connection.poll_without_shutdown(cx) {

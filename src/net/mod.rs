@@ -2,7 +2,7 @@
 //!
 //! In: a [`Target`] and what to ask. Out: an [`Answer`], which holds when the request left, the bytes that
 //! came back and when they did; or an [`Error`] by who can act on it. A [`Connection`] is opened first, by
-//! name look-up, TCP and TLS handshake, and then kept: no handshake is ever inside a measured
+//! name look-up, TCP, TLS and WebSocket handshake, and then kept: no handshake is ever inside a measured
 //! exchange.
 //!
 //! This room measures and refuses by the form of a reply; what its body says is for
@@ -18,6 +18,8 @@ mod link;
 mod stream;
 mod target;
 mod tls;
+mod upgrade;
+mod websocket;
 
 #[cfg(test)]
 mod testing;
@@ -36,14 +38,20 @@ pub struct Connection {
 
 enum Transport {
     Http(Box<http::Client>),
+    WebSocket(Box<websocket::Client>),
 }
 
 impl Connection {
     /// Connects to `target`, up to the point where a request can be sent.
     pub async fn open(target: &Target, tls: &Tls, deadlines: &Deadlines) -> Result<Self, Error> {
         let connected = connect::connect(target, tls, deadlines).await?;
-        let client = http::Client::new(connected, target.clone()).await?;
-        let transport = Transport::Http(Box::new(client));
+        let transport = if target.websocket {
+            let client = websocket::Client::new(connected, target, deadlines).await?;
+            Transport::WebSocket(Box::new(client))
+        } else {
+            let client = http::Client::new(connected, target.clone()).await?;
+            Transport::Http(Box::new(client))
+        };
         Ok(Self {
             transport: Some(transport),
         })
@@ -57,6 +65,9 @@ impl Connection {
         let mut transport = self.transport.take().ok_or(Error::Closed)?;
         let (result, whole) = match &mut transport {
             Transport::Http(client) => (client.exchange(it, deadlines).await, client.is_whole()),
+            Transport::WebSocket(client) => {
+                (client.exchange(it, deadlines).await, client.is_whole())
+            }
         };
         if whole {
             self.transport = Some(transport);
@@ -80,7 +91,7 @@ mod tests {
     fn a_connection_and_its_exchange_may_move_between_threads() {
         fn is_send<T: Send>(_: T) {}
         is_send(async {
-            let url = url::Url::parse("http://h/").unwrap();
+            let url = url::Url::parse("ws://h/").unwrap();
             let (target, deadlines) = (Target::new(url).unwrap(), Deadlines::default());
             let mut connection = Connection::open(&target, &Tls::new(vec![]), &deadlines).await?;
             connection.exchange("0", &deadlines).await

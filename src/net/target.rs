@@ -16,6 +16,7 @@ pub struct Target {
     pub(super) authority: String,
     /// The name that the certificate must be for; none without TLS.
     pub(super) server_name: Option<ServerName<'static>>,
+    pub(super) websocket: bool,
     /// Path and query.
     pub(super) path: String,
     url: Url,
@@ -24,8 +25,8 @@ pub struct Target {
 /// Why a URL cannot be asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// Not HTTP.
-    #[error("the scheme \"{0}\" is not one of http, https")]
+    /// Neither HTTP nor WebSocket.
+    #[error("the scheme \"{0}\" is not one of http, https, ws, wss")]
     Scheme(String),
     /// No host to connect to.
     #[error("there is no host in the URL")]
@@ -44,9 +45,11 @@ pub enum TargetError {
 impl Target {
     /// Takes `url` apart. A fragment is ignored.
     pub fn new(url: Url) -> Result<Self, TargetError> {
-        let secure = match url.scheme() {
-            "http" => false,
-            "https" => true,
+        let (websocket, secure) = match url.scheme() {
+            "http" => (false, false),
+            "https" => (false, true),
+            "ws" => (true, false),
+            "wss" => (true, true),
             other => return Err(TargetError::Scheme(other.to_owned())),
         };
         if !url.username().is_empty() || url.password().is_some() {
@@ -62,6 +65,7 @@ impl Target {
             port,
             authority: url[Position::BeforeHost..Position::AfterPort].to_owned(),
             server_name,
+            websocket,
             path: path.to_owned(),
             url,
         })
@@ -119,8 +123,9 @@ mod tests {
     fn usual_ports_are_known_and_not_told_to_the_server() {
         for (url, authority, port) in [
             ("http://h/", "h", 80),
+            ("ws://h/", "h", 80),
             ("https://h/", "h", 443),
-            ("https://h:443/", "h", 443),
+            ("wss://h:443/", "h", 443),
             ("https://h:80/", "h:80", 80),
             ("http://[::1]:8080/", "[::1]:8080", 8080),
         ] {

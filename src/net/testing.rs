@@ -102,6 +102,7 @@ pub(super) fn reply(status: &str, headers: &str, body: &str) -> String {
 pub(super) fn short() -> Deadlines {
     Deadlines {
         tls: Span::from_millis(50),
+        upgrade: Span::from_millis(50),
         first_byte: Span::from_millis(50),
         rest: Span::from_millis(50),
         ..Deadlines::default()

@@ -162,7 +162,7 @@ mod tests {
         if !trusted {
             tls = certificate(|_| {}).0;
         }
-        let (listener, url) = listen("https").await;
+        let (listener, url) = listen("wss").await;
         let (target, deadlines) = (Target::new(url).unwrap(), Deadlines::default());
         let (opened, _) = tokio::join!(
             Connection::open(&target, &tls, &deadlines),

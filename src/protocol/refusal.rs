@@ -1,0 +1,242 @@
+//! Why a reply is not used: one cause for each thing that somebody can act on.
+//!
+//! A refusal costs one sample, never the source. Its text is for the operator: what came, and what it
+//! means. Whatever a peer sent stands in it only as an [`Excerpt`].
+
+use crate::engine::time::{Span, Utc};
+use crate::protocol::decimal::{DecimalError, Fixed};
+use crate::protocol::excerpt::Excerpt;
+
+/// Why a reply was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A status other than 2xx. 429 and 503 may say how long they want to be left alone.
+    #[error("status {code}{}", pause(*.retry_after))]
+    Status {
+        /// The status code.
+        code: u16,
+        /// `Retry-After` in its form of seconds.
+        retry_after: Option<Span>,
+    },
+    /// A redirect: it carries no time, the URL in the configuration should name its goal.
+    #[error(
+        "redirected with status {code} to {location}; configure that URL if it is the right one"
+    )]
+    Redirect {
+        /// The status code.
+        code: u16,
+        /// Where to.
+        location: Excerpt,
+    },
+    /// An `Age` header: the reply comes out of a cache.
+    #[error("the reply has an Age of {age}: it comes out of a cache")]
+    Aged {
+        /// What the header says.
+        age: Excerpt,
+    },
+    /// An `X-Cache` header with a hit: the reply comes out of a cache.
+    #[error("the reply comes out of a cache (X-Cache: HIT)")]
+    CacheHit,
+    /// A content coding that was not asked for.
+    #[error("the reply is coded as {coding}, which was not asked for")]
+    Coded {
+        /// What `Content-Encoding` says.
+        coding: Excerpt,
+    },
+    /// A head above [`HEAD_LIMIT`](crate::protocol::HEAD_LIMIT), or with more than a hundred fields.
+    #[error("the head of the reply is above 16 KiB")]
+    HeadTooLarge,
+    /// A body above [`BODY_LIMIT`](crate::protocol::BODY_LIMIT); the rest was not read.
+    #[error("the body of the reply is above 1 KiB")]
+    BodyTooLarge,
+    /// No body. Real servers answer so to a query that they cannot read.
+    #[error("the reply is empty")]
+    EmptyBody,
+    /// HTML where JSON was due: mostly the log-in page of a captive portal, or a wrong path.
+    #[error("the reply is HTML: a captive portal, or a wrong path in the URL")]
+    Html,
+    /// Not JSON.
+    #[error("the reply is not JSON: malformed at byte {at}")]
+    Malformed {
+        /// Offset of the first byte that cannot stand there.
+        at: usize,
+    },
+    /// JSON nested deeper than anything honest.
+    #[error("the reply nests JSON too deeply")]
+    TooDeep,
+    /// Text behind the object.
+    #[error("something follows the JSON object at byte {at}")]
+    Trailing {
+        /// Offset of the first such byte.
+        at: usize,
+    },
+    /// A member that counts is there twice.
+    #[error("the member \"{member}\" is there twice")]
+    Duplicate {
+        /// Its name.
+        member: &'static str,
+    },
+    /// A member that must be there is not.
+    #[error("the member \"{member}\" is missing")]
+    Missing {
+        /// Its name.
+        member: &'static str,
+    },
+    /// A member that must be a number is something else.
+    #[error("the member \"{member}\" is not a number")]
+    NotNumber {
+        /// Its name.
+        member: &'static str,
+    },
+    /// A number with a sign.
+    #[error("the member \"{member}\" has a sign")]
+    Signed {
+        /// Its name.
+        member: &'static str,
+    },
+    /// A number with an exponent: it has been through a float, its digits are not what the clock said.
+    #[error("the member \"{member}\" is written with an exponent")]
+    Exponent {
+        /// Its name.
+        member: &'static str,
+    },
+    /// A number that is no instant.
+    #[error("the member \"{member}\" is {why}")]
+    Number {
+        /// Its name.
+        member: &'static str,
+        /// What is wrong with it.
+        why: DecimalError,
+    },
+    /// The echo is of another request: an answer to somebody else, or out of a cache.
+    #[error(
+        "the reply answers {theirs}, not our {ours}: meant for somebody else, or out of a cache"
+    )]
+    WrongEcho {
+        /// What we sent.
+        ours: Excerpt,
+        /// What came back.
+        theirs: Excerpt,
+    },
+    /// A stamp before the release of this program.
+    #[error("the server says {}, which is before this program was released", seconds(*.stamp))]
+    BeforeRelease {
+        /// What the server said.
+        stamp: Utc,
+    },
+    /// A stamp after the year 2100.
+    #[error("the server says {}, which is after the year 2100", seconds(*.stamp))]
+    BeyondHorizon {
+        /// What the server said.
+        stamp: Utc,
+    },
+    /// Two stamps of one reply that are the same by definition differ.
+    #[error("\"st\" and \"time\" differ by more than a second")]
+    Disagreement,
+    /// What the server says about leap seconds cannot be.
+    #[error("the leap second's \"{member}\" cannot be")]
+    LeapNonsense {
+        /// The member at fault.
+        member: &'static str,
+    },
+    /// The server answered the request to upgrade with a page.
+    #[error("status {code} instead of a WebSocket: wrong path in the URL?")]
+    NotWebSocket {
+        /// The status code.
+        code: u16,
+    },
+    /// The server agreed to upgrade, but not as asked.
+    #[error("a broken WebSocket handshake: {header} is wrong")]
+    BadHandshake {
+        /// The header at fault.
+        header: &'static str,
+    },
+    /// A WebSocket message that answers no request, or an HTTP reply to none.
+    #[error("a reply that answers no request")]
+    Unsolicited,
+    /// A second reply to one request.
+    #[error("two replies to one request")]
+    SecondReply,
+    /// A binary message where text was due.
+    #[error("a binary WebSocket message")]
+    BinaryFrame,
+    /// A WebSocket message or frame above [`BODY_LIMIT`](crate::protocol::BODY_LIMIT).
+    #[error("a WebSocket message above 1 KiB")]
+    FrameTooLarge,
+    /// A text message that is not UTF-8.
+    #[error("a WebSocket text that is not UTF-8")]
+    NotText,
+}
+
+impl Refusal {
+    /// The refusal of a body that is too large, from its beginning: the pages of captive portals mostly are.
+    pub fn oversized(beginning: &[u8]) -> Self {
+        if is_html(beginning) {
+            Self::Html
+        } else {
+            Self::BodyTooLarge
+        }
+    }
+}
+
+/// Whether a body looks like HTML or XML.
+pub(super) fn is_html(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
+}
+
+fn pause(retry_after: Option<Span>) -> String {
+    retry_after.map_or_else(String::new, |span| {
+        format!(", asking for a pause of {} s", span.as_secs_f64())
+    })
+}
+
+fn seconds(instant: Utc) -> Fixed {
+    Fixed { instant, digits: 3 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_tell_what_came_and_what_it_means() {
+        let cases = [
+            (
+                Refusal::Status {
+                    code: 503,
+                    retry_after: Some(Span::from_secs(120)),
+                },
+                "status 503, asking for a pause of 120 s",
+            ),
+            (
+                Refusal::Redirect {
+                    code: 302,
+                    location: Excerpt::of(b"http://portal/\r\n"),
+                },
+                r#"redirected with status 302 to "http://portal/\r\n"; configure that URL if it is the right one"#,
+            ),
+            (
+                Refusal::Number {
+                    member: "st",
+                    why: DecimalError::Uncarried,
+                },
+                "the member \"st\" is a fraction of 1000000 (microseconds rounded up without carry)",
+            ),
+            (
+                Refusal::BeforeRelease {
+                    stamp: Utc::from_nanos(1_489_224_472_995_564_000),
+                },
+                "the server says 1489224472.995, which is before this program was released",
+            ),
+        ];
+        for (refusal, text) in cases {
+            assert_eq!(refusal.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_large_page_is_told_as_html() {
+        assert_eq!(Refusal::oversized(b"\r\n <!doctype html>"), Refusal::Html);
+        assert_eq!(Refusal::oversized(b"{}"), Refusal::BodyTooLarge);
+    }
+}

@@ -1,0 +1,157 @@
+//! One task for each source: carries out what the source's machine asks for, nothing else.
+//!
+//! In: a schedule and where to ask. Out: a [`Report`] at the end of every poll. It judges no sample.
+
+use crate::engine::SourceId;
+use crate::engine::exchange::{Exchange, Impossible};
+use crate::engine::leap;
+use crate::engine::source::{Action, Aftermath, Failure, Report, Source};
+use crate::net::{Connection, Deadlines, Error, Target, Tls};
+use crate::protocol::decimal::Fixed;
+use crate::protocol::plausible::Plausible;
+use crate::protocol::refusal::Refusal;
+use crate::protocol::stamp::{Rounding, bounds};
+use crate::protocol::webntp;
+use crate::sys::clock::{raw_now, sleep_until, system_now};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Digits after the point in the stamp that we send; servers echo it.
+const SENT_DIGITS: usize = 6;
+
+/// Asks one source for ever.
+pub struct Poller {
+    /// Which source, as the engine knows it.
+    pub id: SourceId,
+    /// When to ask.
+    pub source: Source,
+    /// Whom to ask.
+    pub upstream: Upstream,
+    /// Where the polls' ends are told.
+    pub reports: mpsc::Sender<PollEnd>,
+}
+
+impl Poller {
+    /// Runs until nobody listens to the reports any more.
+    pub async fn run(mut self) {
+        loop {
+            match self.source.next(raw_now()) {
+                Action::Exchange(ticket) => {
+                    let result = self.upstream.exchange().await;
+                    let result = result.map_err(Trouble::into_failure);
+                    self.source.completed(ticket, raw_now(), result);
+                }
+                Action::Wait(until) => sleep_until(until).await,
+                Action::Close => self.upstream.close(),
+                Action::Report(report) => {
+                    let source = self.id;
+                    if self.reports.send(PollEnd { source, report }).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How a poll of a source ended.
+pub struct PollEnd {
+    /// Which source.
+    pub source: SourceId,
+    /// With or without a sample.
+    pub report: Report,
+}
+
+/// A server and the connection kept to it.
+pub struct Upstream {
+    target: Target,
+    tls: Arc<Tls>,
+    deadlines: Deadlines,
+    connection: Option<Connection>,
+}
+
+/// Why an exchange with an upstream gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Trouble {
+    error: Cause,
+    /// What is left of the connection.
+    connection: Aftermath,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Net(#[from] Error),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+}
+
+impl Upstream {
+    /// An upstream that is not connected yet.
+    pub fn new(target: Target, tls: Arc<Tls>, deadlines: Deadlines) -> Self {
+        Self {
+            target,
+            tls,
+            deadlines,
+            connection: None,
+        }
+    }
+
+    /// Runs one exchange, on the kept connection or a new one; a handshake is never part of what is measured.
+    pub async fn exchange(&mut self) -> Result<Exchange, Trouble> {
+        self.measure().await.map_err(|error| {
+            let connection = match (&error, &self.connection) {
+                (Cause::Net(Error::Closed), _) => Aftermath::Stale,
+                (_, Some(connection)) if connection.is_open() => Aftermath::Usable,
+                _ => Aftermath::Broken,
+            };
+            Trouble { error, connection }
+        })
+    }
+
+    /// Drops the connection, if there is one.
+    pub fn close(&mut self) {
+        self.connection = None;
+    }
+
+    async fn measure(&mut self) -> Result<Exchange, Cause> {
+        let connection = match &mut self.connection {
+            Some(kept) => kept,
+            none => none.insert(Connection::open(&self.target, &self.tls, &self.deadlines).await?),
+        };
+        let asked = Fixed {
+            instant: system_now(),
+            digits: SENT_DIGITS,
+        }
+        .to_string();
+        let answer = connection.exchange(&asked, &self.deadlines).await?;
+        let reply = webntp::parse(&answer.body, &asked, &Plausible::release())?;
+        let server = bounds(reply.stamp, Rounding::Unknown);
+        let notice = reply.leap;
+        Ok(Exchange::new(
+            answer.sent,
+            answer.received_through(reply.stamp_end),
+            server.arrived_before,
+            server.departed_after,
+            notice.map(|notice| leap::announced(notice.next, notice.step, reply.stamp.instant)),
+        )?)
+    }
+}
+
+impl Trouble {
+    /// What the source's machine must know of it.
+    pub fn into_failure(self) -> Failure {
+        let retry_after = match &self.error {
+            Cause::Net(Error::Refused(Refusal::Status { retry_after, .. })) => *retry_after,
+            _ => None,
+        };
+        Failure {
+            reason: self.to_string(),
+            connection: self.connection,
+            retry_after,
+        }
+    }
+}

@@ -1,7 +1,7 @@
-//! The user's tool: see [`webntpd::cli`].
+//! The user's tool.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    webntpd::cli::run(std::env::args_os())
+    webntpd::cli::tool::main()
 }

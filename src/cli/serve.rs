@@ -39,11 +39,11 @@ pub(super) enum ServeError {
     )]
     Address { address: String, why: String },
     /// The system does not let us listen there.
-    #[error("cannot listen on {address}: {}{}", plain(source), remedy(source))]
-    Listen { address: String, source: io::Error },
+    #[error("cannot listen on {address}: {}{}", plain(cause), remedy(cause))]
+    Listen { address: String, cause: io::Error },
     /// The system gives us not even the means to begin.
     #[error("cannot start: {}", plain(.0))]
-    Start(#[from] io::Error),
+    Start(io::Error),
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -55,15 +55,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), ServeError> {
     };
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?
+        .build()
+        .map_err(ServeError::Start)?
         .block_on(async {
-            let mut signals = Signals::new(&Signal::ENDING)?;
+            let mut signals = Signals::new(&Signal::ENDING).map_err(ServeError::Start)?;
             let server =
                 Server::bind(&addresses, clock)
                     .await
-                    .map_err(|source| ServeError::Listen {
+                    .map_err(|cause| ServeError::Listen {
                         address: arguments.address.clone(),
-                        source,
+                        cause,
                     })?;
             // Whoever started us may have closed our standard output; the server is of use all the same.
             let _ = writeln!(
@@ -210,7 +211,7 @@ mod tests {
         let error = |number: Errno| {
             let error = ServeError::Listen {
                 address: "127.0.0.1:80".to_owned(),
-                source: io::Error::from_raw_os_error(number as i32),
+                cause: io::Error::from_raw_os_error(number as i32),
             };
             error.to_string()
         };

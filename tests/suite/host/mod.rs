@@ -14,6 +14,7 @@ pub(crate) mod ntpsec;
 pub(crate) mod process;
 pub(crate) mod sandbox;
 pub(crate) mod segment;
+pub(crate) mod webntpd;
 
 mod proof;
 

@@ -1,0 +1,153 @@
+//! `webntpd` as the service manager and the one who edits its configuration see it.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::fake::{FakeUpstream, OsClock, Setup};
+use crate::host::process::Process;
+use crate::host::{sandbox, webntpd};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const DIR: &str = "/run/webntpd";
+
+fn check(text: &str) -> Output {
+    let path = webntpd::write_configuration(Path::new(DIR), text);
+    let mut command = webntpd::command();
+    command.args(["--check", "--config"]).arg(path);
+    command.output().expect("the program starts")
+}
+
+fn words(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn check_accepts_a_good_configuration() {
+    sandbox::run(|| {
+        let output = check(&webntpd::configuration(
+            2,
+            &["https://time.example/json".into()],
+        ));
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(
+            words(&output.stdout),
+            "/run/webntpd/webntpd.toml: good, 1 source\n"
+        );
+        assert!(output.stderr.is_empty());
+    });
+}
+
+#[test]
+fn check_names_every_problem_with_its_line_and_exits_with_78() {
+    sandbox::run(|| {
+        let output = check(
+            "cycle = \"16 parsecs\"\n\n[[source]]\nname = \"tokyo\"\nurl = \"gopher://time.example/\"\npol = \"5s\"\n",
+        );
+        assert_eq!(output.status.code(), Some(78));
+        assert!(output.stdout.is_empty());
+        let problems = words(&output.stderr);
+        let lines: Vec<&str> = problems.lines().collect();
+        assert_eq!(lines.len(), 3, "{problems}");
+        for (line, number) in lines.iter().zip([1, 5, 6]) {
+            assert!(
+                line.starts_with(&format!("/run/webntpd/webntpd.toml:{number}: ")),
+                "{line}"
+            );
+        }
+    });
+}
+
+#[test]
+fn without_any_source_the_daemon_says_what_to_edit_and_exits_with_78() {
+    sandbox::run(|| {
+        let path = webntpd::write_configuration(Path::new(DIR), "");
+        let output = webntpd::command()
+            .arg("--config")
+            .arg(path)
+            .output()
+            .expect("the program starts");
+        assert_eq!(output.status.code(), Some(78));
+        assert!(
+            words(&output.stderr).contains("/run/webntpd/webntpd.toml: no [[source]]"),
+            "{output:?}"
+        );
+    });
+}
+
+#[test]
+fn a_missing_configuration_is_named() {
+    sandbox::run(|| {
+        let output = webntpd::command()
+            .args(["--config", "/run/none.toml"])
+            .output()
+            .expect("the program starts");
+        assert_eq!(output.status.code(), Some(78));
+        assert!(
+            words(&output.stderr).contains("/run/none.toml"),
+            "{output:?}"
+        );
+    });
+}
+
+#[test]
+fn the_service_manager_is_told_of_readiness_state_life_and_end() {
+    sandbox::run(|| {
+        let fake = FakeUpstream::start(Setup::with_clock(OsClock {
+            offset_ns: 25_000_000,
+        }));
+        let manager = UnixDatagram::bind("/run/notify").expect("a socket of the manager's");
+        manager.set_read_timeout(Some(LIMIT)).expect("a limit");
+        let text = webntpd::configuration(2, &[fake.url("http", "/json")]);
+        let path = webntpd::write_configuration(Path::new(DIR), &text);
+        let mut command = webntpd::command();
+        command.arg("--config").arg(path);
+        command
+            .env("NOTIFY_SOCKET", "/run/notify")
+            .env("WATCHDOG_USEC", "600000");
+        let mut daemon = Process::start(&mut command);
+        let wait = |wanted: &str| {
+            let mut buffer = [0; 1024];
+            loop {
+                let length = manager
+                    .recv(&mut buffer)
+                    .unwrap_or_else(|error| panic!("no {wanted}: {error}"));
+                let message = words(&buffer[..length]);
+                if message.lines().any(|line| line.starts_with(wanted)) {
+                    return message;
+                }
+            }
+        };
+        wait("READY=1");
+        for _ in 0..3 {
+            wait("WATCHDOG=1");
+        }
+        wait("STATUS=1 of 1 sources agree, offset +2");
+        daemon.signal(Signal::SIGTERM);
+        wait("STOPPING=1");
+        assert!(daemon.wait_exit(LIMIT).success());
+    });
+}
+
+#[test]
+fn a_source_that_cannot_be_reached_does_not_fail_the_start() {
+    sandbox::run(|| {
+        let text = webntpd::configuration(
+            2,
+            &[
+                "http://127.0.0.1:9/".into(),
+                "http://no-such-host.invalid/".into(),
+            ],
+        );
+        let mut daemon = webntpd::start(Path::new(DIR), &text);
+        daemon.wait_line("source fake-0: ", LIMIT);
+        daemon.wait_line("source fake-1: ", LIMIT);
+        daemon.wait_line("nothing published: no usable source", LIMIT);
+        daemon.assert_running();
+        daemon.signal(Signal::SIGINT);
+        assert!(daemon.wait_exit(LIMIT).success());
+    });
+}

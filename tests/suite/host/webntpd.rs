@@ -1,0 +1,37 @@
+//! The daemon under test as its user runs it: the built program with a configuration file.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::process::Process;
+
+/// The program.
+pub(crate) fn command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_webntpd"))
+}
+
+/// A configuration that polls each of `urls` every second and publishes to `unit` as often.
+pub(crate) fn configuration(unit: u8, urls: &[String]) -> String {
+    let mut text = format!("cycle = \"1s\"\n\n[shm]\nunit = {unit}\n");
+    for (k, url) in urls.iter().enumerate() {
+        write!(text, "\n[[source]]\nname = \"fake-{k}\"\nurl = \"{url}\"\n")
+            .expect("a string takes all");
+    }
+    text
+}
+
+/// Writes a configuration into `dir`, which is made if need be.
+pub(crate) fn write_configuration(dir: &Path, text: &str) -> PathBuf {
+    fs::create_dir_all(dir).expect("a directory for the configuration");
+    let path = dir.join("webntpd.toml");
+    fs::write(&path, text).expect("the configuration can be written");
+    path
+}
+
+/// Starts the daemon on a configuration of its own in `dir`.
+pub(crate) fn start(dir: &Path, text: &str) -> Process {
+    let path = write_configuration(dir, text);
+    Process::start(command().arg("--config").arg(path))
+}

@@ -1,0 +1,149 @@
+//! `webntp` as its user runs it: a query of servers, its own and others.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::fake::{FakeUpstream, Fault, OsClock, Setup};
+use crate::host::process::Process;
+use crate::host::sandbox;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_webntp"))
+}
+
+fn query(urls: &[&str]) -> Output {
+    command()
+        .args(urls)
+        .env("TZ", "Asia/Tokyo")
+        .output()
+        .expect("the program starts")
+}
+
+fn words(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn fake_ahead_by(offset_ns: i64) -> FakeUpstream<OsClock> {
+    FakeUpstream::start(Setup::with_clock(OsClock { offset_ns }))
+}
+
+/// The number after `label` in a line.
+fn number(line: &str, label: &str) -> f64 {
+    let (_, rest) = line
+        .split_once(label)
+        .unwrap_or_else(|| panic!("no {label:?} in {line:?}"));
+    rest.split(',')
+        .next()
+        .expect("something")
+        .trim()
+        .parse()
+        .expect("a number")
+}
+
+#[test]
+fn a_query_prints_the_references_lines() {
+    sandbox::run(|| {
+        let fake = fake_ahead_by(25_000_000);
+        let (http, ws) = (fake.url("http", "/json"), fake.url("ws", "/websocket"));
+        let output = query(&[&http, &ws]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = words(&output.stdout);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        for (line, url) in lines.iter().zip([&http, &ws]) {
+            assert!(
+                line.starts_with(&format!("server {url}, offset 0.02")),
+                "{line}"
+            );
+            assert!((number(line, "offset ") - 0.025).abs() < 0.005, "{line}");
+            assert!(number(line, "delay ") < 0.1, "{line}");
+        }
+        // 2017-03-11 18:25:10.905049427 +0900 JST, server URL, offset -0.000066
+        let (time, rest) = lines[2].split_once(", server ").expect("the last line");
+        let parts: Vec<&str> = time.split(' ').collect();
+        assert_eq!(&parts[2..], ["+0900", "JST"], "{time}");
+        assert_eq!((parts[0].len(), &parts[1][2..3]), (10, ":"), "{time}");
+        assert!(
+            rest.starts_with(http.as_str()) || rest.starts_with(ws.as_str()),
+            "{rest}"
+        );
+        assert!((number(rest, "offset ") - 0.025).abs() < 0.005, "{rest}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    });
+}
+
+#[test]
+fn when_none_answers_there_is_no_line_but_an_error_and_exit_1() {
+    sandbox::run(|| {
+        let fake = fake_ahead_by(0);
+        let url = fake.url("http", "/json");
+        for fault in [Fault::EmptyBody, Fault::Html, Fault::Status(503)] {
+            fake.set_fault(Some(fault));
+            let output = query(&[&url]);
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            assert!(output.stdout.is_empty(), "{output:?}");
+            let complaints = words(&output.stderr);
+            assert!(
+                complaints.starts_with(&format!("webntp: server {url}: ")),
+                "{complaints}"
+            );
+            assert!(
+                complaints.ends_with("webntp: no server answered\n"),
+                "{complaints}"
+            );
+        }
+        fake.stop();
+        assert_eq!(query(&[&url]).status.code(), Some(1));
+    });
+}
+
+#[test]
+fn one_that_fails_does_not_spoil_the_others() {
+    sandbox::run(|| {
+        let fake = fake_ahead_by(0);
+        let output = query(&[
+            "http://127.0.0.1:9/",
+            &fake.url("http", "/json"),
+            "not a url",
+        ]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(words(&output.stdout).lines().count(), 2, "{output:?}");
+        assert_eq!(words(&output.stderr).lines().count(), 2, "{output:?}");
+    });
+}
+
+#[test]
+fn servers_that_contradict_each_other_give_no_time() {
+    sandbox::run(|| {
+        let (right, wrong) = (fake_ahead_by(0), fake_ahead_by(1_000_000_000));
+        let output = query(&[&right.url("http", "/"), &wrong.url("http", "/")]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(
+            words(&output.stdout).lines().count(),
+            2,
+            "both lines, no verdict: {output:?}"
+        );
+        assert!(words(&output.stderr).contains("contradict"), "{output:?}");
+    });
+}
+
+#[test]
+fn its_own_server_is_asked_over_every_clear_transport() {
+    sandbox::run(|| {
+        let mut server = Process::start(command().args(["serve", "127.0.0.1:0"]));
+        let line = server.wait_line("http://127.0.0.1:", LIMIT);
+        let (_, rest) = line.split_once("http://").expect("the address");
+        let address = rest.trim_end_matches(['/', '\n', ' ']);
+        let output = query(&[&format!("http://{address}/"), &format!("ws://{address}/")]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        for line in words(&output.stdout).lines() {
+            assert!(number(line, "offset ").abs() < 0.005, "{line}");
+        }
+        server.signal(Signal::SIGINT);
+        assert!(server.wait_exit(LIMIT).success());
+    });
+}

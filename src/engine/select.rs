@@ -260,7 +260,10 @@ mod tests {
     #[test]
     fn what_touches_within_a_vote_counts_once() {
         let vote = Vote::union(vec![Interval { lo: 5, hi: 9 }, Interval { lo: 0, hi: 5 }]);
-        assert_eq!(held_by(&[vote.clone()], 1), Some(Interval { lo: 0, hi: 9 }));
+        assert_eq!(
+            held_by(std::slice::from_ref(&vote), 1),
+            Some(Interval { lo: 0, hi: 9 })
+        );
         assert_eq!(held_by(&[vote], 2), None);
     }
 

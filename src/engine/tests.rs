@@ -229,7 +229,11 @@ fn a_majority_that_holds_two_times_at_once_is_not_believed() {
     sources[1].operator = "a".into();
     let mut engine = engine(sources);
     let snapshot = cycle_with(&mut engine, 16, &[0, 5_000, 0, 5_000]);
-    assert!(matches!(snapshot.outcome, Err(NoDecision::TooUncertain { .. })), "{:?}", snapshot.outcome);
+    assert!(
+        matches!(snapshot.outcome, Err(NoDecision::TooUncertain { .. })),
+        "{:?}",
+        snapshot.outcome
+    );
 }
 
 #[test]
@@ -237,7 +241,10 @@ fn the_best_stays_the_best_until_another_is_clearly_better() {
     let mut engine = engine_of(&["a", "b"]);
     let mut best_after = |end: i64, delays_ms: [i64; 2]| {
         for (k, delay) in delays_ms.into_iter().enumerate() {
-            engine.report(SourceId(k), sample_taking(Span::from_millis(delay), end - 4, 0, None));
+            engine.report(
+                SourceId(k),
+                sample_taking(Span::from_millis(delay), end - 4, 0, None),
+            );
         }
         tallies(&engine.cycle(at(end)).expect("a cycle ends"))
     };
@@ -251,9 +258,23 @@ fn a_decisions_rate_is_one_that_the_majority_allows() {
     let mut engine = engine_of(&["only"]);
     let snapshot = cycle_with(&mut engine, 16, &[0]);
     let reading = snapshot.sources[0].reading.expect("a reading");
-    let member = Member { offset_s: 0.0, jitter_s: 0.0, uncertainty_s: 0.01, loyal: false, prefer: false };
-    let common = Interval { lo: Rate::from_ppm(7), hi: Rate::from_ppm(9) };
-    let decision = combined(at(16), &[(0, &reading, member)], reading.fit.bound, Some(common));
+    let member = Member {
+        offset_s: 0.0,
+        jitter_s: 0.0,
+        uncertainty_s: 0.01,
+        loyal: false,
+        prefer: false,
+    };
+    let common = Interval {
+        lo: Rate::from_ppm(7),
+        hi: Rate::from_ppm(9),
+    };
+    let decision = combined(
+        at(16),
+        &[(0, &reading, member)],
+        reading.fit.bound,
+        Some(common),
+    );
     assert_eq!(decision.expect("a survivor").rate, Rate::from_ppm(7));
 }
 

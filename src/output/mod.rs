@@ -123,7 +123,6 @@ mod tests {
         assert_eq!(SAMPLE.offset(), Span::from_secs(1));
     }
 
-    // refclocks §3 rule 7
     #[test]
     fn precision_is_the_power_of_two_that_covers_the_bound() {
         for (nanos, precision) in [

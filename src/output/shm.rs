@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(published.reader, Some(ReaderState::Absent));
         assert_eq!(published.notice, None);
         let bytes = rig.bytes();
-        // Offsets of refclocks: clock, receive, leap, precision, valid.
+        // clockTimeStampNSec and receiveTimeStampNSec, then leap, precision, valid.
         assert_eq!((i32_at(&bytes, 52), i32_at(&bytes, 56)), (12_345_678, 1));
         assert_eq!(
             (i32_at(&bytes, 36), i32_at(&bytes, 40), i32_at(&bytes, 48)),

@@ -18,6 +18,7 @@ use std::future::ready;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite;
 
 /// Longest head of a request, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -33,7 +34,7 @@ pub(super) enum End {
     Http(#[from] hyper::Error),
     /// Not the WebSocket protocol, or the connection broke.
     #[error("WebSocket: {0}")]
-    WebSocket(#[from] tokio_tungstenite::tungstenite::Error),
+    WebSocket(#[from] tungstenite::Error),
 }
 
 /// Serves `stream` to its end.

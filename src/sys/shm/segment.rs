@@ -364,7 +364,7 @@ mod tests {
         }
     }
 
-    // refclocks: the table of the segment, decoded without the struct.
+    // Decoded without the struct, by the offsets that ntpd's struct shmTime has on 64-bit hosts.
     #[test]
     fn every_field_stands_at_its_documented_offset() {
         let rig = Rig::new();

@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(rig.bytes(), before);
     }
 
-    // refclocks: `ipcrm` while both are attached, then the daemon restarts.
+    // `ipcrm` while both are attached, then the daemon restarts.
     #[test]
     fn after_ipcrm_both_the_old_and_the_new_segment_are_written_until_the_old_reader_leaves() {
         let rig = Rig::new();

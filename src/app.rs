@@ -57,7 +57,7 @@ impl Daemon {
             cycle: config.cycle,
             min_agreeing: None,
             max_bound: MAX_BOUND,
-            sources: config.sources.iter().map(source_settings).collect(),
+            sources: (0..).zip(&config.sources).map(source_settings).collect(),
         };
         let (sender, reports) = mpsc::channel(supervisor::REPORTS);
         let tls = Arc::new(Tls::new(Vec::new()));
@@ -79,7 +79,7 @@ impl Daemon {
                         cause,
                     })?;
                 Ok(Poller {
-                    id: SourceId(k),
+                    id: SourceId(k as u64),
                     source: schedule(source, k, config.sources.len(), now),
                     upstream: Upstream::new(target, tls.clone(), Deadlines::default()),
                     reports: sender.clone(),
@@ -110,8 +110,9 @@ impl Daemon {
     }
 }
 
-fn source_settings(source: &SourceConfig) -> SourceSettings {
+fn source_settings((k, source): (u64, &SourceConfig)) -> SourceSettings {
     SourceSettings {
+        id: SourceId(k),
         name: source.name.clone(),
         // Whoever runs a host runs all of it: two URLs of one host are one witness.
         operator: source.url.host_str().unwrap_or_default().to_owned(),
@@ -129,6 +130,7 @@ fn schedule(source: &SourceConfig, k: usize, count: usize, now: Raw) -> Source {
     let pace = Pace {
         poll,
         max_poll: poll.max(MAX_POLL),
+        burst: 0,
         phase: Span::from_nanos(poll.times(2 * k + 1).as_nanos() / (2 * count)),
     };
     Source::new(

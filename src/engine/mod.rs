@@ -50,6 +50,8 @@ pub struct Settings {
 /// What the engine must know of one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSettings {
+    /// By what its reports name it; no two sources have the same.
+    pub id: SourceId,
     /// Its name, for people.
     pub name: String,
     /// Who runs it; all sources of one operator have one vote.
@@ -64,9 +66,9 @@ pub struct SourceSettings {
     pub coarse: bool,
 }
 
-/// One source by its place in [`Settings::sources`].
+/// One source for as long as it is configured alike; a source that is changed gets another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceId(pub usize);
+pub struct SourceId(pub u64);
 
 /// Filters, selection and decision of all sources.
 ///
@@ -78,9 +80,11 @@ pub struct Engine {
     settings: Settings,
     needed: usize,
     next_cycle: Raw,
+    /// In the order of the settings.
     sources: Vec<SourceState>,
     last_decision: Option<Raw>,
-    best: Option<usize>,
+    /// Exchanges that began before are not taken.
+    unbroken_since: Raw,
 }
 
 /// What the engine remembers of one source.
@@ -89,34 +93,59 @@ struct SourceState {
     filter: Filter,
     reach: u8,
     trouble: Option<String>,
+    /// Whether it survived the last cycle, and whether it was the best then.
     survived: bool,
+    was_best: bool,
+}
+
+impl Settings {
+    /// How many operators must agree.
+    fn needed(&self) -> usize {
+        let voters = self.sources.iter().filter(|source| !source.noselect);
+        let operators: BTreeSet<&str> = voters.map(|source| source.operator.as_str()).collect();
+        self.min_agreeing
+            .unwrap_or(if operators.len() <= 2 { 1 } else { 2 })
+    }
 }
 
 impl Engine {
     /// An engine whose first cycle ends at the first multiple of `settings.cycle` after `now`.
     pub fn new(settings: Settings, now: Raw) -> Self {
-        let operators: BTreeSet<&str> = settings
-            .sources
-            .iter()
-            .filter(|source| !source.noselect)
-            .map(|source| source.operator.as_str())
-            .collect();
-        let needed = settings
-            .min_agreeing
-            .unwrap_or(if operators.len() <= 2 { 1 } else { 2 });
-        let sources = settings
-            .sources
-            .iter()
-            .map(|_| SourceState::default())
-            .collect();
         Self {
-            needed,
+            needed: settings.needed(),
             next_cycle: last_multiple(settings.cycle, now) + settings.cycle,
+            sources: settings
+                .sources
+                .iter()
+                .map(|_| SourceState::default())
+                .collect(),
             settings,
-            sources,
             last_decision: None,
-            best: None,
+            unbroken_since: Raw::from_nanos(i64::MIN),
         }
+    }
+
+    /// Goes on with other settings. Sources that are in both keep their history; cycles end at multiples of the new length.
+    pub fn reconfigure(&mut self, settings: Settings, now: Raw) {
+        let ids = self.settings.sources.iter().map(|source| source.id);
+        let mut kept: BTreeMap<SourceId, SourceState> = ids.zip(self.sources.drain(..)).collect();
+        let sources = settings.sources.iter();
+        self.sources = sources
+            .map(|source| kept.remove(&source.id).unwrap_or_default())
+            .collect();
+        self.needed = settings.needed();
+        self.next_cycle = last_multiple(settings.cycle, now) + settings.cycle;
+        self.settings = settings;
+    }
+
+    /// Drops all history, and every exchange still to come that began before `now`: what was measured before says nothing
+    /// about what follows, since the machine slept or the raw clock paused.
+    pub fn forget(&mut self, now: Raw) {
+        for state in &mut self.sources {
+            state.filter = Filter::default();
+        }
+        self.last_decision = None;
+        self.unbroken_since = now;
     }
 
     /// When [`cycle`](Self::cycle) is to be called next.
@@ -126,13 +155,19 @@ impl Engine {
 
     /// Takes in how a poll ended.
     pub fn report(&mut self, source: SourceId, report: Report) {
-        let Some(state) = self.sources.get_mut(source.0) else {
+        let mut configured = self.settings.sources.iter();
+        let Some(state) = configured
+            .position(|settings| settings.id == source)
+            .and_then(|k| self.sources.get_mut(k))
+        else {
             return;
         };
         state.reach <<= 1;
         match report {
             Report::Sample(exchange) => {
-                state.filter.add(exchange);
+                if exchange.sent() >= self.unbroken_since {
+                    state.filter.add(exchange);
+                }
                 state.reach |= 1;
                 state.trouble = None;
             }
@@ -166,11 +201,17 @@ impl Engine {
                 },
             )
             .collect();
-        let outcome = self.decide(at, &readings, &mut tallies);
+        let outcome = match stepped_together(&readings) {
+            Some(sources) => {
+                self.forget(now);
+                Err(NoDecision::Stepped { sources })
+            }
+            None => self.decide(at, &readings, &mut tallies),
+        };
         for (state, tally) in self.sources.iter_mut().zip(&tallies) {
             state.survived = tally.survives();
+            state.was_best = *tally == Tally::Best;
         }
-        self.best = tallies.iter().position(|tally| *tally == Tally::Best);
         if outcome.is_ok() {
             self.last_decision = Some(at);
         }
@@ -319,7 +360,11 @@ impl Engine {
     /// The survivor that counts most: a preferred one before others, then the surest; the last best one if it is as good.
     fn best_of(&self, survivors: &[(usize, &Reading, Member)]) -> Option<usize> {
         let rank = |k: usize, member: &Member| {
-            let loyalty = if self.best == Some(k) { LOYALTY } else { 1.0 };
+            let loyalty = if self.sources[k].was_best {
+                LOYALTY
+            } else {
+                1.0
+            };
             (!member.prefer, loyalty * member.uncertainty_s)
         };
         survivors
@@ -389,6 +434,18 @@ fn combined(
         jitter: Span::from_secs_f64(mean.jitter_s),
         leap: leap::majority(survivors.iter().filter_map(|(_, reading, _)| reading.leap)),
     })
+}
+
+/// How many sources contradict their own past in this very cycle, if these are most of them and more than one: then it is the
+/// raw clock that stepped against the rest of the world.
+fn stepped_together(readings: &[Option<Reading>]) -> Option<usize> {
+    let heard = readings.iter().flatten().count();
+    let stepped = readings
+        .iter()
+        .flatten()
+        .filter(|reading| reading.misfits > 0)
+        .count();
+    (stepped > 1 && 2 * stepped > heard).then_some(stepped)
 }
 
 /// The last multiple of `cycle` that is not after `now`.

@@ -64,6 +64,11 @@ pub enum NoDecision {
     },
     /// No survivor has answered since the last decision.
     NothingNew,
+    /// Most sources contradict what they said before: all history was dropped.
+    Stepped {
+        /// How many.
+        sources: usize,
+    },
 }
 
 impl fmt::Display for NoDecision {
@@ -84,6 +89,9 @@ impl fmt::Display for NoDecision {
                 write!(f, "too uncertain: ± {:.3} s", half_width.as_secs_f64())
             }
             Self::NothingNew => write!(f, "nothing new from any source"),
+            Self::Stepped { sources } => {
+                write!(f, "{sources} sources stepped together, beginning anew")
+            }
         }
     }
 }

@@ -21,7 +21,15 @@ pub struct Pace {
     /// Where in a poll interval, counted on the raw clock, this source has its turn (0 to `poll`): sources are asked one
     /// after the other, not all at once.
     pub phase: Span,
+    /// How many more polls follow the first one quickly, at the start and whenever history is gone.
+    pub burst: u32,
 }
+
+/// Time between the polls of a burst.
+const BURST_APART: Span = Span::from_secs(2);
+
+/// No server is asked sooner than this after the last time.
+const LEAST_APART: Span = Span::from_secs(1);
 
 /// What the driver is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,6 +91,11 @@ pub struct Source {
     /// Whether this poll has already been tried on a new connection.
     retried: bool,
     failures: u32,
+    /// Quick polls that are left.
+    burst: u32,
+    last_asked: Option<Raw>,
+    /// Until when the server asked to be left alone.
+    silence: Option<Raw>,
     random: u64,
 }
 
@@ -97,6 +110,9 @@ impl Source {
             is_out: false,
             retried: false,
             failures: 0,
+            burst: pace.burst,
+            last_asked: None,
+            silence: None,
             random: seed,
         }
     }
@@ -110,7 +126,20 @@ impl Source {
             return Action::Wait(self.due);
         }
         self.is_out = true;
+        self.last_asked = Some(now);
         Action::Exchange(Ticket(self.serial))
+    }
+
+    /// Asks again as soon as manners allow, and begins a new burst: history is gone, or there is reason to hope that what failed
+    /// will work.
+    pub fn wake(&mut self, now: Raw) {
+        self.failures = 0;
+        self.burst = self.pace.burst;
+        let polite = self
+            .last_asked
+            .map_or(now, |last| now.max(last + LEAST_APART));
+        let allowed = self.silence.map_or(polite, |silence| polite.max(silence));
+        self.due = self.due.min(allowed);
     }
 
     /// Takes the result of the exchange that `ticket` stood for. A ticket of another source or time is ignored.
@@ -123,7 +152,13 @@ impl Source {
         match result {
             Ok(exchange) => {
                 self.failures = 0;
-                self.due = self.turn_after(now);
+                self.silence = None;
+                self.due = if self.burst > 0 {
+                    self.burst -= 1;
+                    now + BURST_APART.min(self.pace.poll)
+                } else {
+                    self.turn_after(now)
+                };
                 self.end_poll(Report::Sample(exchange));
             }
             Err(failure) if failure.connection == Aftermath::Stale && !self.retried => {
@@ -136,6 +171,7 @@ impl Source {
                     .retry_after
                     .unwrap_or(Span::ZERO)
                     .min(MAX_RETRY_AFTER);
+                self.silence = failure.retry_after.map(|_| now + asked);
                 self.due = now + self.back_off().max(asked);
                 if failure.connection != Aftermath::Usable {
                     self.queue.push_back(Action::Close);
@@ -190,6 +226,7 @@ mod tests {
         poll: Span::from_secs(16),
         max_poll: Span::from_secs(64),
         phase: Span::from_secs(5),
+        burst: 0,
     };
 
     fn at(seconds: i64) -> Raw {
@@ -320,6 +357,57 @@ mod tests {
         assert_eq!(asked(300), Span::from_secs(300));
         assert_eq!(asked(i64::MAX), MAX_RETRY_AFTER);
         assert!(asked(-5) >= PACE.poll);
+    }
+
+    #[test]
+    fn a_burst_follows_the_start_and_every_waking() {
+        let pace = Pace { burst: 3, ..PACE };
+        let mut source = Source::new(pace, at(0), 1);
+        for second in [0, 2, 4] {
+            assert_eq!(
+                poll(&mut source, at(second), Ok(exchange(at(second)))).1,
+                Span::from_secs(2)
+            );
+        }
+        assert!(
+            poll(&mut source, at(6), Ok(exchange(at(6)))).1 >= Span::from_secs(8),
+            "the burst is over"
+        );
+        source.wake(at(7));
+        assert_eq!(
+            poll(&mut source, at(7), Ok(exchange(at(7)))).1,
+            Span::from_secs(2)
+        );
+    }
+
+    #[test]
+    fn waking_ends_a_back_off_but_asks_no_server_twice_in_a_second() {
+        let mut source = Source::new(PACE, at(0), 1);
+        poll(&mut source, at(0), Err(failure(Aftermath::Broken)));
+        let half = at(0) + Span::from_millis(500);
+        source.wake(half);
+        assert_eq!(source.next(half), Action::Wait(at(1)));
+        source.wake(at(9));
+        assert!(matches!(source.next(at(9)), Action::Exchange(_)));
+    }
+
+    #[test]
+    fn waking_does_not_break_the_silence_that_a_server_asked_for() {
+        let mut source = Source::new(PACE, at(0), 1);
+        let busy = Failure {
+            retry_after: Some(Span::from_secs(300)),
+            ..failure(Aftermath::Usable)
+        };
+        poll(&mut source, at(0), Err(busy));
+        source.wake(at(10));
+        assert_eq!(source.next(at(10)), Action::Wait(at(300)));
+    }
+
+    #[test]
+    fn waking_never_puts_a_poll_off() {
+        let mut source = Source::new(PACE, at(0), 1);
+        source.wake(at(-50));
+        assert!(matches!(source.next(at(0)), Action::Exchange(_)));
     }
 
     #[test]

@@ -14,6 +14,7 @@ fn at(seconds: i64) -> Raw {
 
 fn source(name: &str) -> SourceSettings {
     SourceSettings {
+        id: SourceId(0),
         name: name.into(),
         operator: name.into(),
         poll: CYCLE,
@@ -23,14 +24,21 @@ fn source(name: &str) -> SourceSettings {
     }
 }
 
-fn engine(sources: Vec<SourceSettings>) -> Engine {
-    let settings = Settings {
+/// Settings for sources that are numbered by their places.
+fn settings(mut sources: Vec<SourceSettings>) -> Settings {
+    for (source, k) in sources.iter_mut().zip(0..) {
+        source.id = SourceId(k);
+    }
+    Settings {
         cycle: CYCLE,
         min_agreeing: None,
         max_bound: Span::from_millis(1_500),
         sources,
-    };
-    Engine::new(settings, at(1))
+    }
+}
+
+fn engine(sources: Vec<SourceSettings>) -> Engine {
+    Engine::new(settings(sources), at(1))
 }
 
 fn engine_of(names: &[&str]) -> Engine {
@@ -58,7 +66,7 @@ fn missed() -> Report {
 
 /// The cycle that ends at `seconds`, after a sample from each source 4 s before it.
 fn cycle_with(engine: &mut Engine, seconds: i64, thetas_ms: &[i64]) -> Snapshot {
-    for (k, theta_ms) in thetas_ms.iter().enumerate() {
+    for (k, theta_ms) in (0..).zip(thetas_ms) {
         engine.report(SourceId(k), sample(seconds - 4, *theta_ms));
     }
     engine.cycle(at(seconds)).expect("a cycle ends")
@@ -240,7 +248,7 @@ fn a_majority_that_holds_two_times_at_once_is_not_believed() {
 fn the_best_stays_the_best_until_another_is_clearly_better() {
     let mut engine = engine_of(&["a", "b"]);
     let mut best_after = |end: i64, delays_ms: [i64; 2]| {
-        for (k, delay) in delays_ms.into_iter().enumerate() {
+        for (k, delay) in (0..).zip(delays_ms) {
             engine.report(
                 SourceId(k),
                 sample_taking(Span::from_millis(delay), end - 4, 0, None),
@@ -357,6 +365,92 @@ fn a_decision_is_carried_on_at_the_common_rate() {
 }
 
 #[test]
+fn sources_that_stay_keep_their_history_when_the_settings_change() {
+    let mut engine = engine_of(&["a", "b", "c"]);
+    cycle_with(&mut engine, 16, &[0, 0, 0]);
+    let mut changed = settings(vec![source("c"), source("new"), source("a")]);
+    changed.cycle = Span::from_secs(10);
+    for (source, id) in changed.sources.iter_mut().zip([2, 7, 0]) {
+        source.id = SourceId(id);
+    }
+    engine.reconfigure(changed, at(17));
+    assert_eq!(engine.next_cycle(), at(20));
+    let snapshot = engine.cycle(at(20)).expect("a cycle ends");
+    let heard: Vec<bool> = snapshot
+        .sources
+        .iter()
+        .map(|source| source.reading.is_some())
+        .collect();
+    assert_eq!(heard, [true, false, true]);
+    assert_eq!(
+        snapshot
+            .sources
+            .iter()
+            .map(|source| source.reach)
+            .collect::<Vec<_>>(),
+        [1, 0, 1]
+    );
+    engine.report(SourceId(1), sample(21, 0));
+    assert_eq!(
+        engine.cycle(at(30)).expect("ends").sources[1].reach,
+        0,
+        "the source that went is not heard"
+    );
+}
+
+#[test]
+fn what_was_measured_before_a_break_is_forgotten_and_what_began_before_it_not_taken() {
+    let mut engine = engine_of(&["only"]);
+    cycle_with(&mut engine, 16, &[0]);
+    engine.forget(at(20));
+    engine.report(SourceId(0), sample(20, 0));
+    assert_eq!(
+        engine.cycle(at(32)).expect("ends").outcome,
+        Err(NoDecision::NoCandidates)
+    );
+    engine.report(SourceId(0), sample(33, 5_000));
+    let decision = engine
+        .cycle(at(48))
+        .expect("ends")
+        .outcome
+        .expect("decided");
+    assert!(
+        decision.bound.lo > Theta::from_nanos(4_900_000_000),
+        "{decision:?}"
+    );
+}
+
+#[test]
+fn when_most_sources_step_together_all_history_goes() {
+    let mut engine = engine_of(&["a", "b", "c"]);
+    for cycle in 1..4 {
+        assert!(
+            cycle_with(&mut engine, cycle * 16, &[0, 0, 0])
+                .outcome
+                .is_ok()
+        );
+    }
+    let stepped = cycle_with(&mut engine, 64, &[900, 900, 0]);
+    assert_eq!(stepped.outcome, Err(NoDecision::Stepped { sources: 2 }));
+    let after = engine.cycle(at(80)).expect("a cycle ends");
+    assert!(after.sources.iter().all(|source| source.reading.is_none()));
+    assert!(
+        cycle_with(&mut engine, 96, &[900, 900, 900])
+            .outcome
+            .is_ok()
+    );
+}
+
+#[test]
+fn one_source_that_steps_alone_costs_only_its_own_history() {
+    let mut engine = engine_of(&["a", "b", "c"]);
+    cycle_with(&mut engine, 16, &[0, 0, 0]);
+    let snapshot = cycle_with(&mut engine, 32, &[0, 900, 0]);
+    assert_eq!(tallies(&snapshot).chars().nth(1), Some('x'));
+    assert!(snapshot.outcome.is_ok());
+}
+
+#[test]
 fn an_unknown_source_is_ignored() {
     engine_of(&["only"]).report(SourceId(7), missed());
 }
@@ -379,7 +473,7 @@ proptest! {
             let end = at(16 * (k as i64 + 1));
             for (source, (up, down, luck)) in paths.iter().enumerate().take(names.len()) {
                 if *luck == 0 {
-                    engine.report(SourceId(source), missed());
+                    engine.report(SourceId(source as u64), missed());
                     continue;
                 }
                 let sent = end - Span::from_secs(source as i64 + 1);
@@ -387,7 +481,7 @@ proptest! {
                 let lie = source.checked_sub(honest).map_or(0, |liar| lies_ms[liar]);
                 let stamp = arrival + truth(arrival) + Span::from_millis(lie);
                 let exchange = Exchange::new(sent, arrival + Span::from_micros(*down), stamp, stamp, None).expect("possible");
-                engine.report(SourceId(source), Report::Sample(exchange));
+                engine.report(SourceId(source as u64), Report::Sample(exchange));
             }
             let snapshot = engine.cycle(end).expect("a cycle ends");
             // An honest source that fell silent does not vote; the rule speaks of majorities of those that do.
@@ -414,7 +508,7 @@ proptest! {
         for (far, near, arrived, departed, source) in stamps {
             let (sent, received) = (Raw::from_nanos(start.saturating_add(far % 4_000_000_000_000)), Raw::from_nanos(start.saturating_add(near)));
             if let Ok(exchange) = Exchange::new(sent, received, Utc::from_nanos(arrived), Utc::from_nanos(departed), None) {
-                engine.report(SourceId(source), Report::Sample(exchange));
+                engine.report(SourceId(source as u64), Report::Sample(exchange));
             }
         }
         for end in ends {

@@ -126,7 +126,8 @@ mod tests {
     use crate::sys::clock::ClockPair;
 
     fn status() -> Status {
-        let source = |name: &str| SourceSettings {
+        let source = |(id, name): (u64, &str)| SourceSettings {
+            id: SourceId(id),
             name: name.into(),
             operator: name.into(),
             poll: Span::from_secs(16),
@@ -140,11 +141,14 @@ mod tests {
                 cycle: Span::from_secs(16),
                 min_agreeing: None,
                 max_bound: Span::from_millis(1_500),
-                sources: ["tokyo", "osaka", "liar", "dead"].map(source).into(),
+                sources: (0..)
+                    .zip(["tokyo", "osaka", "liar", "dead"])
+                    .map(source)
+                    .collect(),
             },
             start,
         );
-        for (k, ahead_ms) in [25, 26, 1_025].into_iter().enumerate() {
+        for (k, ahead_ms) in (0..).zip([25, 26, 1_025]) {
             let sent = start + Span::from_secs(12);
             let stamp = sent
                 + Theta::from_nanos(1_795_000_000_000_000_000)

@@ -364,8 +364,9 @@ fn the_truth_is_never_outside_a_published_bound() {
             )
         })
         .collect();
-    let sources = (0..fakes.len())
+    let sources = (0..fakes.len() as u64)
         .map(|k| SourceSettings {
+            id: SourceId(k),
             name: format!("fake-{k}"),
             operator: format!("fake-{k}"),
             poll: Span::from_secs(1),
@@ -388,7 +389,7 @@ fn the_truth_is_never_outside_a_published_bound() {
             .collect();
         let (mut decisions, mut exchanges) = (0, 0);
         while decisions < 60 {
-            for (k, upstream) in upstreams.iter_mut().enumerate() {
+            for (k, upstream) in (0..).zip(&mut upstreams) {
                 let exchange = upstream.exchange().await.expect("an exchange");
                 exchanges += 1;
                 // A cycle that ended before this exchange comes first, as in the supervisor.

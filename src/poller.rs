@@ -2,10 +2,13 @@
 //!
 //! In: a schedule and where to ask. Out: a [`Report`] at the end of every poll. It judges no sample.
 
+mod pulse;
+
 use crate::engine::SourceId;
 use crate::engine::exchange::{Exchange, Impossible};
 use crate::engine::leap;
 use crate::engine::source::{Action, Aftermath, Failure, Report, Source};
+use crate::engine::time::{Raw, Span};
 use crate::net::{Connection, Deadlines, Error, Target, Tls};
 use crate::protocol::decimal::Fixed;
 use crate::protocol::plausible::Plausible;
@@ -13,8 +16,10 @@ use crate::protocol::refusal::Refusal;
 use crate::protocol::stamp::{Rounding, bounds};
 use crate::protocol::webntp;
 use crate::sys::clock::{raw_now, sleep_until, system_now};
+use pulse::Pulse;
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Digits after the point in the stamp that we send; servers echo it.
 const SENT_DIGITS: usize = 6;
@@ -26,24 +31,55 @@ pub struct Poller {
     /// When to ask.
     pub source: Source,
     /// Whom to ask.
-    pub upstream: Upstream,
+    pub server: Box<dyn Ask>,
     /// Where the polls' ends are told.
     pub reports: mpsc::Sender<PollEnd>,
+    /// How the supervisor reaches it.
+    pub handle: Arc<Handle>,
+}
+
+/// What a poller and its supervisor share.
+#[derive(Debug)]
+pub struct Handle {
+    /// The poller's signs of life.
+    pub pulse: Pulse,
+    /// Told when it is worth asking at once.
+    pub wake: Notify,
+}
+
+/// Whom a poller asks: a server on the network, or a test's.
+pub trait Ask: Send {
+    /// Runs one exchange.
+    fn exchange(&mut self) -> Pin<Box<dyn Future<Output = Result<Exchange, Failure>> + Send + '_>>;
+
+    /// Drops what is kept between exchanges.
+    fn close(&mut self);
+
+    /// How long an exchange may take at the most.
+    fn limit(&self) -> Span;
 }
 
 impl Poller {
     /// Runs until nobody listens to the reports any more.
     pub async fn run(mut self) {
         loop {
-            match self.source.next(raw_now()) {
+            let now = raw_now();
+            match self.source.next(now) {
                 Action::Exchange(ticket) => {
-                    let result = self.upstream.exchange().await;
-                    let result = result.map_err(Trouble::into_failure);
+                    self.handle.pulse.promise(now + self.server.limit());
+                    let result = self.server.exchange().await;
                     self.source.completed(ticket, raw_now(), result);
                 }
-                Action::Wait(until) => sleep_until(until).await,
-                Action::Close => self.upstream.close(),
+                Action::Wait(until) => {
+                    self.handle.pulse.promise(until);
+                    tokio::select! {
+                        () = sleep_until(until) => {}
+                        () = self.handle.wake.notified() => self.source.wake(raw_now()),
+                    }
+                }
+                Action::Close => self.server.close(),
                 Action::Report(report) => {
+                    self.handle.pulse.promise(now);
                     let source = self.id;
                     if self.reports.send(PollEnd { source, report }).await.is_err() {
                         return;
@@ -51,6 +87,34 @@ impl Poller {
                 }
             }
         }
+    }
+}
+
+impl Handle {
+    /// For a poller that will have its first turn at once.
+    pub fn new(now: Raw) -> Self {
+        Self {
+            pulse: Pulse::new(now),
+            wake: Notify::new(),
+        }
+    }
+}
+
+impl Ask for Upstream {
+    fn exchange(&mut self) -> Pin<Box<dyn Future<Output = Result<Exchange, Failure>> + Send + '_>> {
+        Box::pin(async {
+            Upstream::exchange(self)
+                .await
+                .map_err(Trouble::into_failure)
+        })
+    }
+
+    fn close(&mut self) {
+        self.connection = None;
+    }
+
+    fn limit(&self) -> Span {
+        self.deadlines.total()
     }
 }
 

@@ -1,17 +1,18 @@
 //! The command line of `webntpd`.
 
 use super::{LogArguments, demo, runtime};
-use crate::app::Daemon;
-use crate::config::{self, Config};
-use crate::output::{ShmSink, Sink};
-use crate::sys::shm::Unit;
+use crate::app::{self, Live};
+use crate::config::Config;
+use crate::supervisor::{Command, Supervisor};
+use crate::sys::clock::SystemClocks;
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
 use clap::Parser;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tracing::{error, info, warn};
+use tokio::sync::mpsc;
+use tracing::{error, info};
 
 /// The configuration must be mended before another start is worth while (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -55,7 +56,7 @@ pub fn main() -> ExitCode {
             Ok(config) => config,
             Err(code) => return code,
         };
-        run(&config)
+        run(config, &arguments.config)
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,34 +86,23 @@ fn check(path: &Path) -> ExitCode {
 
 /// Reads the configuration; all that is wrong with it goes to standard error.
 fn load(path: &Path) -> Result<Config, ExitCode> {
-    let problems = match config::load(path) {
-        Ok(config) if !config.sources.is_empty() => return Ok(config),
-        Ok(_) => format!(
-            "{}: no [[source]] is configured; add at least one, with its name and url",
-            path.display()
-        ),
-        Err(problems) => problems.to_string(),
-    };
-    let _ = writeln!(std::io::stderr(), "{}", problems.trim_end());
-    Err(ExitCode::from(EXIT_CONFIG))
+    app::load(path).map_err(|problems| {
+        let _ = writeln!(std::io::stderr(), "{problems}");
+        ExitCode::from(EXIT_CONFIG)
+    })
 }
 
-fn run(config: &Config) -> anyhow::Result<()> {
+fn run(config: Config, file: &Path) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let mut signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
+        let signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
             .context("cannot catch signals")?;
-        let mut shm = ShmSink::new(Unit(config.shm.unit));
-        if let Err(error) = shm.attach() {
-            warn!("{error}; trying again each cycle");
-        }
-        let outputs: Vec<Box<dyn Sink>> = vec![Box::new(shm)];
-        let daemon = Daemon::build(config, outputs)?;
+        let names = names(&config);
+        let supervisor = Supervisor::start(config, Live::new(Some(file)), Box::new(SystemClocks))?;
         info!(
-            "webntpd {} started, sources: {}",
-            env!("CARGO_PKG_VERSION"),
-            names(config)
+            "webntpd {} started, sources: {names}",
+            env!("CARGO_PKG_VERSION")
         );
-        daemon.run(stopped(&mut signals)).await?;
+        supervisor.run(commands(signals)).await;
         info!("stopped");
         Ok(())
     })
@@ -127,15 +117,22 @@ fn names(config: &Config) -> String {
     names.join(", ")
 }
 
-/// Done when somebody asks the daemon to stop.
-pub(super) async fn stopped(signals: &mut Signals) {
-    loop {
-        match signals.next().await {
-            Signal::Interrupt => return info!("stopping: SIGINT"),
-            Signal::Terminate => return info!("stopping: SIGTERM"),
-            Signal::Hangup => warn!(
-                "SIGHUP: the configuration is read at start only; restart to have it read again"
-            ),
+/// What signals ask the supervisor to do.
+pub(super) fn commands(mut signals: Signals) -> mpsc::Receiver<Command> {
+    let (sender, commands) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let command = match signals.next().await {
+                Signal::Hangup => Command::Reload,
+                signal => {
+                    info!("stopping: {signal:?}");
+                    Command::Stop
+                }
+            };
+            if sender.send(command).await.is_err() {
+                return;
+            }
         }
-    }
+    });
+    commands
 }

@@ -3,14 +3,16 @@
 //! A few WebNTP servers of its own on loopback addresses, one of them wrong by a second, are polled like any others; what
 //! comes out is published to a shared memory unit that nobody else uses, and shown as a table after every cycle.
 
-use super::daemon::stopped;
+use super::daemon::commands;
 use super::runtime;
-use crate::app::Daemon;
+use crate::app::Live;
 use crate::config::{Config, Protocol, Shm, Source};
 use crate::engine::time::Span;
-use crate::output::{ShmSink, Sink};
+use crate::output::ShmSink;
 use crate::server::{Server, ServerClock};
 use crate::status::{Status, table};
+use crate::supervisor::Supervisor;
+use crate::sys::clock::SystemClocks;
 use crate::sys::shm::{self, Unit};
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
@@ -37,25 +39,22 @@ const SERVERS: [(&str, &str, Span); 4] = [
 /// Runs until Ctrl-C.
 pub(super) fn run() -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let mut signals = Signals::new(&Signal::ENDING).context("cannot catch signals")?;
+        let signals = Signals::new(&Signal::ENDING).context("cannot catch signals")?;
         let mut servers = JoinSet::new();
         let sources = start_servers(&mut servers).await?;
         let unit = shm::free_unit(UNITS)
             .context("all shared memory units from 128 to 255 are taken; see ipcs -m")?;
         let _segment = OwnSegment(unit);
-        let mut shm = ShmSink::new(unit);
-        shm.attach().context("cannot make a segment for the demo")?;
         let config = Config {
             cycle: CYCLE,
             shm: Shm { unit: unit.0 },
             sources,
         };
-        let outputs: Vec<Box<dyn Sink>> = vec![Box::new(shm)];
-        let daemon = Daemon::build(&config, outputs)?;
+        let supervisor = Supervisor::start(config, Live::new(None), Box::new(SystemClocks))?;
         introduce(unit)?;
-        let shown = show(daemon.status());
+        let shown = show(supervisor.status());
         tokio::select! {
-            result = daemon.run(stopped(&mut signals)) => result.map_err(Into::into),
+            () = supervisor.run(commands(signals)) => Ok(()),
             result = shown => result,
         }
     })

@@ -42,6 +42,13 @@ impl Default for Deadlines {
     }
 }
 
+impl Deadlines {
+    /// How long an exchange may take in all, on a new connection.
+    pub fn total(&self) -> Span {
+        self.lookup + self.connect + self.tls + self.upgrade + self.first_byte + self.rest
+    }
+}
+
 /// A phase of an exchange that has a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {

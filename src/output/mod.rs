@@ -18,7 +18,7 @@ use crate::engine::time::{Span, Utc};
 use crate::sys::shm::{ReaderState, ShmError};
 
 /// Somebody who takes samples.
-pub trait Sink {
+pub trait Sink: Send {
     /// Hands one sample on.
     fn publish(&mut self, sample: &Sample) -> Result<Published, SinkError>;
 }

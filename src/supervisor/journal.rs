@@ -1,18 +1,21 @@
 //! Turns what happens into log lines: changes of state, never samples, so that no peer can flood the log.
 
+use super::continuity::Break;
+use super::roster::{Changes, Panicked};
 use crate::engine::snapshot::{NoDecision, SourceView, Tally};
 use crate::output::{Published, SinkError};
 use crate::status::Status;
 use crate::sys::shm::ReaderState;
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// What was said last, of each thing that can change.
 pub(super) struct Journal {
     outcome: Option<Result<(), Discriminant<NoDecision>>>,
     sources: HashMap<String, SourceState>,
     outputs: HashMap<usize, OutputState>,
+    hangs: Option<String>,
 }
 
 /// What an operator should know of a source.
@@ -35,12 +38,62 @@ impl Journal {
             outcome: None,
             sources: HashMap::new(),
             outputs: HashMap::new(),
+            hangs: None,
         }
+    }
+
+    /// Tells of a break of the raw clock.
+    pub(super) fn broken(&mut self, broken: Break) {
+        warn!("{broken}: all history is dropped, the sources are asked anew");
+    }
+
+    /// Tells of a poller that panicked. It waits ever longer for its next start, so this cannot flood the log.
+    pub(super) fn panicked(&mut self, panicked: &Panicked) {
+        let Panicked { name, times, cause } = panicked;
+        error!(
+            "source {name}: its poller panicked ({times} times by now) and is started anew: {cause}"
+        );
+    }
+
+    /// Tells once what hangs, and when it goes on.
+    pub(super) fn hangs(&mut self, what: Option<&str>) {
+        match what {
+            Some(what) if self.hangs.is_none() => {
+                error!("{what} hangs: the watchdog is not fed any more")
+            }
+            None if self.hangs.is_some() => warn!("nothing hangs any more"),
+            _ => {}
+        }
+        self.hangs = what.map(str::to_owned);
+    }
+
+    /// Tells what a new configuration changed.
+    pub(super) fn reloaded(&mut self, changes: Changes) {
+        let Changes {
+            kept,
+            started,
+            stopped,
+        } = changes;
+        info!(
+            "configuration read again: {kept} sources go on, {started} started, {stopped} stopped"
+        );
+        self.outputs.clear();
+    }
+
+    /// Tells why the old configuration stays.
+    pub(super) fn not_reloaded(&mut self, problems: &str) {
+        for problem in problems.lines() {
+            error!("{problem}");
+        }
+        error!("the configuration was not taken over, the old one stays in force");
     }
 
     /// Tells what changed with the cycle that ended.
     pub(super) fn cycle_ended(&mut self, status: &Status) {
-        for source in &status.snapshot.sources {
+        let sources = &status.snapshot.sources;
+        self.sources
+            .retain(|name, _| sources.iter().any(|source| source.name == *name));
+        for source in sources {
             self.source(source);
         }
         // Sources that are asked more rarely than a cycle leave some without news; that is no change of state.

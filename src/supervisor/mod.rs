@@ -1,107 +1,262 @@
 //! The supervisor: one task for each source, a cycle on the grid, a word to the service manager.
 //!
-//! In: everything that `app` has built. Out: samples to the outputs, a status after every cycle, log lines when something
-//! changes. It returns when it is told to stop, or when a task that must not end has ended; it decides nothing itself.
+//! In: a configuration, and the [`World`] that it runs in. Out: samples to the outputs, a status after every cycle, log lines when
+//! something changes. It decides nothing itself.
+//!
+//! What may go wrong around it does not end it: a poller that panics is started anew, a configuration that cannot be used leaves
+//! the old one in force, an output that fails is tried again. Only if its own loop, its cycles or a poller hang does it keep the
+//! service manager waiting for a sign of life, and is killed and started anew.
 
+mod continuity;
 mod journal;
+mod roster;
 
-use crate::engine::Engine;
-use crate::engine::snapshot::Decision;
+#[cfg(test)]
+mod tests;
+
+use crate::config::{Config, Source as SourceConfig};
+use crate::engine::snapshot::{Decision, NoDecision};
 use crate::engine::source::Report;
+use crate::engine::time::{Raw, Span};
+use crate::engine::{Engine, Settings};
 use crate::output::{Sample, Sink};
-use crate::poller::{PollEnd, Poller};
+use crate::poller::{Ask, PollEnd};
 use crate::status::Status;
-use crate::sys::clock::{ClockPair, pair_now, raw_now, sleep_until};
+use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
 use crate::sys::notify;
+use continuity::Continuity;
 use journal::Journal;
+use roster::Roster;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 
 /// How many polls' ends may wait for the supervisor. A source has one exchange in flight, so this is never reached.
-pub const REPORTS: usize = 64;
+const REPORTS: usize = 64;
 
-/// A task that must not end has ended: the process should end, too, so that it is started anew.
-#[derive(Debug, thiserror::Error)]
-#[error("the task that polls a source has ended: {0}")]
-pub struct TaskEnded(String);
+/// Greatest half-width of a bound that is believed.
+const MAX_BOUND: Span = Span::from_millis(1_500);
 
-/// Everything that runs.
-pub struct Supervisor {
-    /// Filters, selection, decision.
-    pub engine: Engine,
-    /// Where decisions go.
-    pub outputs: Vec<Box<dyn Sink>>,
-    /// Where each cycle's status goes.
-    pub status: watch::Sender<Option<Status>>,
+/// A cycle that has not ended this long after its time never will.
+const CYCLE_GRACE: Span = Span::from_secs(10);
+
+/// What the supervisor needs from outside: the real thing, or a test's.
+pub trait World: Send {
+    /// A source's server, not connected yet; fails if it cannot be asked at all.
+    fn server(&mut self, source: &SourceConfig) -> anyhow::Result<Box<dyn Ask>>;
+
+    /// Where samples go. One that does not work yet is tried again with each sample.
+    fn outputs(&mut self, config: &Config) -> Vec<Box<dyn Sink>>;
+
+    /// Reads the configuration again. Fails with all that is wrong with it, a line each.
+    fn reload(&mut self) -> Result<Config, String>;
 }
 
-impl Supervisor {
-    /// Runs until `stop` is done; then all pollers are ended, and the outputs withdraw when they are dropped.
-    pub async fn run(
-        mut self,
-        pollers: Vec<Poller>,
-        mut reports: mpsc::Receiver<PollEnd>,
-        stop: impl Future<Output = ()>,
-    ) -> Result<(), TaskEnded> {
-        let mut journal = Journal::new();
-        let mut tasks = JoinSet::new();
-        for poller in pollers {
-            tasks.spawn(poller.run());
-        }
-        tokio::pin!(stop);
-        let mut next_ping = raw_now();
-        let ping_interval = notify::watchdog_interval();
+/// What the supervisor is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Read the configuration again.
+    Reload,
+    /// End.
+    Stop,
+}
+
+/// Everything that runs.
+pub struct Supervisor<W> {
+    world: W,
+    clocks: Box<dyn Clocks>,
+    config: Config,
+    engine: Engine,
+    roster: Roster,
+    outputs: Vec<Box<dyn Sink>>,
+    reports: mpsc::Receiver<PollEnd>,
+    status: watch::Sender<Option<Status>>,
+    continuity: Continuity,
+    journal: Journal,
+}
+
+impl<W: World> Supervisor<W> {
+    /// Builds everything that can fail and starts the pollers. Must be called inside a tokio runtime.
+    pub fn start(config: Config, mut world: W, clocks: Box<dyn Clocks>) -> anyhow::Result<Self> {
+        let (sender, reports) = mpsc::channel(REPORTS);
+        let mut roster = Roster::new(sender);
+        let plan = roster.plan(&config.sources, &mut world)?;
+        let outputs = world.outputs(&config);
+        let now = clocks.read().pair.raw;
+        roster.apply(plan, now);
+        let (status, _) = watch::channel(None);
+        Ok(Self {
+            engine: Engine::new(settings(&config, &roster), now),
+            world,
+            clocks,
+            config,
+            roster,
+            outputs,
+            reports,
+            status,
+            continuity: Continuity::default(),
+            journal: Journal::new(),
+        })
+    }
+
+    /// The status, new with every cycle.
+    pub fn status(&self) -> watch::Receiver<Option<Status>> {
+        self.status.subscribe()
+    }
+
+    /// Runs until it is told to stop, or nobody is left to tell it; the outputs withdraw when they are dropped.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut watchdog = Watchdog::new(self.now());
         notify::ready();
         loop {
-            let ping_due = async {
-                match ping_interval {
-                    Some(_) => sleep_until(next_ping).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let restart = self.roster.next_restart();
             tokio::select! {
                 biased;
-                () = &mut stop => break,
-                () = ping_due => {
-                    notify::alive();
-                    next_ping = raw_now() + ping_interval.unwrap_or_default();
+                command = commands.recv() => match command {
+                    Some(Command::Reload) => self.reload(),
+                    Some(Command::Stop) | None => break,
+                },
+                () = watchdog.due() => {
+                    let now = self.now();
+                    let hangs = self.hangs(now);
+                    self.journal.hangs(hangs.as_deref());
+                    watchdog.feed(now, hangs.is_none());
                 }
-                () = sleep_until(self.engine.next_cycle()) => self.end_cycle(&mut journal),
-                Some(end) = reports.recv() => self.take(end, &mut journal),
-                Some(ended) = tasks.join_next() => {
-                    return Err(TaskEnded(ended.err().map_or("without a cause".into(), |error| error.to_string())));
-                }
+                () = sleep_until(self.engine.next_cycle()) => self.end_cycle(),
+                Some(end) = self.reports.recv() => self.take(end),
+                panicked = self.roster.panicked(raw_now) => self.journal.panicked(&panicked),
+                () = at(restart) => self.roster.restart(&mut self.world, raw_now()),
             }
         }
         notify::stopping();
-        Ok(())
     }
 
-    fn take(&mut self, end: PollEnd, journal: &mut Journal) {
+    fn now(&self) -> Raw {
+        self.clocks.read().pair.raw
+    }
+
+    /// What should have had a turn and has not.
+    fn hangs(&self, now: Raw) -> Option<String> {
+        if now - self.engine.next_cycle() > CYCLE_GRACE {
+            return Some("the cycle".into());
+        }
+        self.roster
+            .silent(now)
+            .map(|source| format!("the poller of source {source}"))
+    }
+
+    fn take(&mut self, end: PollEnd) {
+        self.look_for_a_break();
         // A cycle that ended before this was received comes first.
         if let Report::Sample(exchange) = &end.report
             && exchange.received() >= self.engine.next_cycle()
         {
-            self.end_cycle(journal);
+            self.end_cycle();
         }
         self.engine.report(end.source, end.report);
     }
 
-    fn end_cycle(&mut self, journal: &mut Journal) {
-        let Some(snapshot) = self.engine.cycle(raw_now()) else {
+    /// After a break of the raw clock all history goes, and all sources are asked anew.
+    fn look_for_a_break(&mut self) -> ClockPair {
+        let now = self.clocks.read();
+        if let Some(broken) = self.continuity.check(now) {
+            self.journal.broken(broken);
+            self.engine.forget(now.pair.raw);
+            self.roster.wake();
+        }
+        now.pair
+    }
+
+    fn end_cycle(&mut self) {
+        let clock = self.look_for_a_break();
+        let Some(snapshot) = self.engine.cycle(clock.raw) else {
             return;
         };
-        let clock = pair_now();
         if let Ok(decision) = &snapshot.outcome {
+            let clock = self.clocks.read().pair;
             let sample = sample(decision, clock);
             for (k, output) in self.outputs.iter_mut().enumerate() {
-                journal.published(k, output.publish(&sample));
+                self.journal.published(k, output.publish(&sample));
             }
         }
+        if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
+            self.roster.wake();
+        }
         let status = Status { snapshot, clock };
-        journal.cycle_ended(&status);
+        self.journal.cycle_ended(&status);
         notify::status(&status.summary());
         self.status.send_replace(Some(status));
+    }
+
+    /// Takes a new configuration over, whole or not at all.
+    fn reload(&mut self) {
+        notify::reloading();
+        match self.try_reload() {
+            Ok(changes) => self.journal.reloaded(changes),
+            Err(problems) => self.journal.not_reloaded(&problems),
+        }
+        notify::ready();
+    }
+
+    fn try_reload(&mut self) -> Result<roster::Changes, String> {
+        let config = self.world.reload()?;
+        let plan = self
+            .roster
+            .plan(&config.sources, &mut self.world)
+            .map_err(|error| format!("{error:#}"))?;
+        let now = self.now();
+        let changes = self.roster.apply(plan, now);
+        if config.shm != self.config.shm {
+            // The old ones withdraw first: the new ones may be the same segments.
+            self.outputs.clear();
+            self.outputs = self.world.outputs(&config);
+        }
+        self.engine
+            .reconfigure(settings(&config, &self.roster), now);
+        self.config = config;
+        Ok(changes)
+    }
+}
+
+fn settings(config: &Config, roster: &Roster) -> Settings {
+    Settings {
+        cycle: config.cycle,
+        min_agreeing: None,
+        max_bound: MAX_BOUND,
+        sources: roster.settings(),
+    }
+}
+
+/// Done at `deadline`; never without one.
+async fn at(deadline: Option<Raw>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The service manager's watchdog, fed three times in its interval.
+struct Watchdog {
+    apart: Option<Span>,
+    next: Raw,
+}
+
+impl Watchdog {
+    fn new(now: Raw) -> Self {
+        let third = |interval: Span| Span::from_nanos(interval.as_nanos() / 3);
+        Self {
+            apart: notify::watchdog_interval().map(third),
+            next: now,
+        }
+    }
+
+    async fn due(&self) {
+        at(self.apart.map(|_| self.next)).await;
+    }
+
+    fn feed(&mut self, now: Raw, alive: bool) {
+        if alive {
+            notify::alive();
+        }
+        self.next = now + self.apart.unwrap_or_default();
     }
 }
 

@@ -26,6 +26,37 @@ impl ClockPair {
     }
 }
 
+/// What tells whether the raw clock went on as usual: suspend stops it, and so may a virtual machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readings {
+    /// The raw clock and the system clock.
+    pub pair: ClockPair,
+    /// CLOCK_MONOTONIC, which is slewed, and stops in suspend.
+    pub monotonic: Span,
+    /// CLOCK_BOOTTIME, which goes on in suspend.
+    pub boottime: Span,
+}
+
+/// Where readings come from: the machine's clocks, or a test's.
+pub trait Clocks: Send {
+    /// All clocks now.
+    fn read(&self) -> Readings;
+}
+
+/// The machine's clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClocks;
+
+impl Clocks for SystemClocks {
+    fn read(&self) -> Readings {
+        Readings {
+            pair: pair_now(),
+            monotonic: Span::from_nanos(nanos(ClockId::CLOCK_MONOTONIC)),
+            boottime: Span::from_nanos(nanos(ClockId::CLOCK_BOOTTIME)),
+        }
+    }
+}
+
 /// Now on CLOCK_MONOTONIC_RAW.
 pub fn raw_now() -> Raw {
     Raw::from_nanos(nanos(ClockId::CLOCK_MONOTONIC_RAW))

@@ -37,6 +37,9 @@ impl Signal {
 
 /// Signals caught from the moment when this was made.
 ///
+/// The second signal that ends a program ends it at once, with the shells' exit code (128 + its number), even if nobody waits
+/// for signals any more.
+///
 /// When it is dropped they are caught no longer, but do not get their default action back either: a
 /// program makes one of these and keeps it to its end.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ pub struct Signals {
 struct Caught {
     signal: Signal,
     raised: Arc<AtomicBool>,
-    actions: [SigId; 2],
+    actions: Vec<SigId>,
 }
 
 impl Signals {
@@ -63,7 +66,20 @@ impl Signals {
             caught: Vec::with_capacity(signals.len()),
             wake: UnixStream::from_std(wake)?,
         };
+        let ending = Arc::new(AtomicBool::new(false));
         for &signal in signals {
+            let mut actions = Vec::new();
+            if Signal::ENDING.contains(&signal) {
+                // In this order: the first signal raises the flag, the second one finds it raised.
+                let number = signal.number();
+                let code = 128 + number;
+                actions.push(flag::register_conditional_shutdown(
+                    number,
+                    code,
+                    Arc::clone(&ending),
+                )?);
+                actions.push(flag::register(number, Arc::clone(&ending))?);
+            }
             let raised = Arc::new(AtomicBool::new(false));
             // Actions run in the order of their registration: the flag must be up before the wake-up.
             let flag = flag::register(signal.number(), Arc::clone(&raised))?;
@@ -75,7 +91,10 @@ impl Signals {
             caught.caught.push(Caught {
                 signal,
                 raised,
-                actions: [flag, wake],
+                actions: {
+                    actions.extend([flag, wake]);
+                    actions
+                },
             });
         }
         Ok(caught)
@@ -111,8 +130,8 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        for action in self.caught.iter().flat_map(|caught| caught.actions) {
-            low_level::unregister(action);
+        for action in self.caught.iter().flat_map(|caught| &caught.actions) {
+            low_level::unregister(*action);
         }
     }
 }

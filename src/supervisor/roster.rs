@@ -1,0 +1,292 @@
+//! The pollers: one task for each source, started, replaced, stopped, and started anew when one panics.
+//!
+//! In: sources of a configuration, and how to reach them. Out: running tasks that report to the supervisor. It reads no
+//! report itself.
+
+use super::World;
+use crate::config::Source as SourceConfig;
+use crate::engine::source::{Pace, Source};
+use crate::engine::time::{Raw, Span};
+use crate::engine::{SourceId, SourceSettings};
+use crate::poller::{Ask, Handle, PollEnd, Poller};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+
+/// A source that fails is asked again after this much at the latest (or after its poll interval, if that is longer).
+const MAX_POLL: Span = Span::from_secs(64);
+
+/// At the start the sources are asked one after the other, this far apart.
+const START_APART: Span = Span::from_millis(100);
+
+/// Quick polls after the first one.
+const BURST: u32 = 3;
+
+/// A poller that panicked is started anew after this much, doubled with each further panic up to [`LONGEST_BACK_OFF`].
+const BACK_OFF: Span = Span::from_secs(1);
+const LONGEST_BACK_OFF: Span = Span::from_secs(64);
+
+/// The tasks that poll.
+pub(super) struct Roster {
+    entries: Vec<Entry>,
+    tasks: JoinSet<()>,
+    reports: mpsc::Sender<PollEnd>,
+    next_id: u64,
+}
+
+/// One source and the task that polls it.
+struct Entry {
+    id: SourceId,
+    config: SourceConfig,
+    handle: Arc<Handle>,
+    task: AbortHandle,
+    panics: u32,
+    /// When it is to be started anew, if it is not running.
+    restart: Option<Raw>,
+}
+
+/// Sources that can all be reached out to, not started yet.
+pub(super) struct Plan(Vec<Planned>);
+
+struct Planned {
+    config: SourceConfig,
+    /// The server of a source that is new or changed; none for one that goes on as it is.
+    server: Option<Box<dyn Ask>>,
+}
+
+/// What a change of the configuration did to the sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Changes {
+    pub(super) kept: usize,
+    pub(super) started: usize,
+    pub(super) stopped: usize,
+}
+
+/// A poller that panicked.
+pub(super) struct Panicked {
+    pub(super) name: String,
+    /// How often it has by now.
+    pub(super) times: u32,
+    pub(super) cause: String,
+}
+
+impl Roster {
+    /// No sources yet; their pollers will report to `reports`.
+    pub(super) fn new(reports: mpsc::Sender<PollEnd>) -> Self {
+        Self {
+            entries: Vec::new(),
+            tasks: JoinSet::new(),
+            reports,
+            next_id: 0,
+        }
+    }
+
+    /// Builds what is needed to poll `sources`; fails without having changed anything.
+    pub(super) fn plan(
+        &self,
+        sources: &[SourceConfig],
+        world: &mut dyn World,
+    ) -> anyhow::Result<Plan> {
+        let planned = sources.iter().map(|config| {
+            let runs = self.entries.iter().any(|entry| entry.config == *config);
+            let server = if runs {
+                None
+            } else {
+                Some(world.server(config)?)
+            };
+            Ok(Planned {
+                config: config.clone(),
+                server,
+            })
+        });
+        Ok(Plan(planned.collect::<anyhow::Result<_>>()?))
+    }
+
+    /// Stops the sources that are not in `plan` and starts those that are new; the others go on with their connections.
+    pub(super) fn apply(&mut self, plan: Plan, now: Raw) -> Changes {
+        let mut before = std::mem::take(&mut self.entries);
+        let count = plan.0.len();
+        let mut changes = Changes {
+            kept: 0,
+            started: 0,
+            stopped: 0,
+        };
+        for (k, planned) in plan.0.into_iter().enumerate() {
+            let kept = before
+                .iter()
+                .position(|entry| entry.config == planned.config);
+            match (kept, planned.server) {
+                (Some(place), _) => {
+                    self.entries.push(before.swap_remove(place));
+                    changes.kept += 1;
+                }
+                (None, Some(server)) => {
+                    let first = now + START_APART.times(changes.started as i64);
+                    let entry = self.start(planned.config, server, k, count, first);
+                    self.entries.push(entry);
+                    changes.started += 1;
+                }
+                // Planned as running and gone since: entries change only here.
+                (None, None) => {}
+            }
+        }
+        changes.stopped = before.len();
+        for entry in before {
+            entry.task.abort();
+        }
+        changes
+    }
+
+    fn start(
+        &mut self,
+        config: SourceConfig,
+        server: Box<dyn Ask>,
+        k: usize,
+        count: usize,
+        first: Raw,
+    ) -> Entry {
+        let id = SourceId(self.next_id);
+        self.next_id += 1;
+        let handle = Arc::new(Handle::new(first));
+        let pace = pace(&config, k, count);
+        let task = self.spawn(id, pace, server, &handle, first);
+        Entry {
+            id,
+            config,
+            handle,
+            task,
+            panics: 0,
+            restart: None,
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        id: SourceId,
+        pace: Pace,
+        server: Box<dyn Ask>,
+        handle: &Arc<Handle>,
+        first: Raw,
+    ) -> AbortHandle {
+        let poller = Poller {
+            id,
+            source: Source::new(pace, first, RandomState::new().build_hasher().finish()),
+            server,
+            reports: self.reports.clone(),
+            handle: Arc::clone(handle),
+        };
+        self.tasks.spawn(poller.run())
+    }
+
+    /// Waits for a poller to panic; for ever if none does. It is started anew later, see [`next_restart`](Self::next_restart).
+    pub(super) async fn panicked(&mut self, now: impl Fn() -> Raw) -> Panicked {
+        loop {
+            let error = match self.tasks.join_next().await {
+                Some(Err(error)) if error.is_panic() => error,
+                Some(_) => continue,
+                None => std::future::pending().await,
+            };
+            if let Some(entry) = self
+                .entries
+                .iter_mut()
+                .find(|entry| entry.task.id() == error.id())
+            {
+                let wait = BACK_OFF
+                    .times(1 << entry.panics.min(16))
+                    .min(LONGEST_BACK_OFF);
+                entry.panics += 1;
+                entry.restart = Some(now() + wait);
+                return Panicked {
+                    name: entry.config.name.clone(),
+                    times: entry.panics,
+                    cause: words(error),
+                };
+            }
+        }
+    }
+
+    /// When a poller that panicked is to be started anew, if one is.
+    pub(super) fn next_restart(&self) -> Option<Raw> {
+        self.entries.iter().filter_map(|entry| entry.restart).min()
+    }
+
+    /// Starts anew the pollers whose time it is.
+    pub(super) fn restart(&mut self, world: &mut dyn World, now: Raw) {
+        let count = self.entries.len();
+        for k in 0..count {
+            if self.entries[k].restart.is_none_or(|at| at > now) {
+                continue;
+            }
+            let (id, config) = (self.entries[k].id, self.entries[k].config.clone());
+            match world.server(&config) {
+                Ok(server) => {
+                    let handle = Arc::clone(&self.entries[k].handle);
+                    handle.pulse.promise(now);
+                    let task = self.spawn(id, pace(&config, k, count), server, &handle, now);
+                    self.entries[k].task = task;
+                    self.entries[k].restart = None;
+                }
+                // It could be built before; what is missing now may be back later.
+                Err(_) => self.entries[k].restart = Some(now + LONGEST_BACK_OFF),
+            }
+        }
+    }
+
+    /// Has every source asked at once.
+    pub(super) fn wake(&self) {
+        for entry in &self.entries {
+            entry.handle.wake.notify_one();
+        }
+    }
+
+    /// A source whose poller has not had a turn for far too long, although it has not panicked.
+    pub(super) fn silent(&self, now: Raw) -> Option<&str> {
+        let is_silent =
+            |entry: &&Entry| entry.restart.is_none() && entry.handle.pulse.is_overdue(now);
+        self.entries
+            .iter()
+            .find(is_silent)
+            .map(|entry| entry.config.name.as_str())
+    }
+
+    /// The sources as the engine knows them.
+    pub(super) fn settings(&self) -> Vec<SourceSettings> {
+        let settings = |entry: &Entry| {
+            let source = &entry.config;
+            SourceSettings {
+                id: entry.id,
+                name: source.name.clone(),
+                // Whoever runs a host runs all of it: two URLs of one host are one witness.
+                operator: source.url.host_str().unwrap_or_default().to_owned(),
+                poll: source.poll,
+                prefer: false,
+                noselect: false,
+                coarse: false,
+            }
+        };
+        self.entries.iter().map(settings).collect()
+    }
+}
+
+/// The pace of source number `k` of `count`: each has its turn in its own part of the poll interval.
+fn pace(source: &SourceConfig, k: usize, count: usize) -> Pace {
+    let (k, count) = (k as i64, count.max(1) as i64);
+    Pace {
+        poll: source.poll,
+        max_poll: source.poll.max(MAX_POLL),
+        phase: Span::from_nanos(source.poll.times(2 * k + 1).as_nanos() / (2 * count)),
+        burst: BURST,
+    }
+}
+
+fn words(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(cause) => cause
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| cause.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".into()),
+        Err(error) => error.to_string(),
+    }
+}

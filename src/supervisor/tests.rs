@@ -1,0 +1,409 @@
+//! The supervisor in a world that a test sets up: servers that answer, hang or panic at will, clocks that break.
+
+use super::*;
+use crate::config::{Protocol, Shm, Source};
+use crate::engine::exchange::Exchange;
+use crate::engine::source::Failure;
+use crate::engine::time::Theta;
+use crate::output::recorder::Recorder;
+use crate::sys::clock::{Readings, SystemClocks};
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+const CYCLE: Span = Span::from_millis(200);
+
+/// What a server does when it is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Answers,
+    Hangs,
+    Panics,
+}
+
+/// What a test can change while the supervisor runs, and what it sees.
+#[derive(Default)]
+struct Stage {
+    manners: HashMap<String, Manner>,
+    built: HashMap<String, usize>,
+    asked: HashMap<String, usize>,
+    reload: Option<Result<Config, String>>,
+    outputs: usize,
+    /// What the test's clocks show more than the machine's.
+    system_ahead: Span,
+    slept: Span,
+}
+
+#[derive(Clone, Default)]
+struct World {
+    stage: Arc<Mutex<Stage>>,
+    recorder: Recorder,
+}
+
+struct Server {
+    name: String,
+    stage: Arc<Mutex<Stage>>,
+}
+
+impl Ask for Server {
+    fn exchange(&mut self) -> Pin<Box<dyn Future<Output = Result<Exchange, Failure>> + Send + '_>> {
+        let manner = {
+            let mut stage = self.stage.lock().unwrap();
+            *stage.asked.entry(self.name.clone()).or_default() += 1;
+            stage
+                .manners
+                .get(&self.name)
+                .copied()
+                .unwrap_or(Manner::Answers)
+        };
+        Box::pin(async move {
+            match manner {
+                Manner::Answers => {
+                    // Universal time is the machine's own.
+                    let clock = SystemClocks.read().pair;
+                    let stamp = clock.raw + (clock.system - clock.raw);
+                    Ok(Exchange::new(clock.raw, raw_now(), stamp, stamp, None).expect("possible"))
+                }
+                Manner::Hangs => std::future::pending().await,
+                Manner::Panics => panic!("as told"),
+            }
+        })
+    }
+
+    fn close(&mut self) {}
+
+    fn limit(&self) -> Span {
+        Span::from_secs(1)
+    }
+}
+
+impl super::World for World {
+    fn server(&mut self, source: &Source) -> anyhow::Result<Box<dyn Ask>> {
+        anyhow::ensure!(
+            source.name != "impossible",
+            "source impossible: cannot be asked"
+        );
+        let mut stage = self.stage.lock().unwrap();
+        *stage.built.entry(source.name.clone()).or_default() += 1;
+        Ok(Box::new(Server {
+            name: source.name.clone(),
+            stage: Arc::clone(&self.stage),
+        }))
+    }
+
+    fn outputs(&mut self, _: &Config) -> Vec<Box<dyn Sink>> {
+        self.stage.lock().unwrap().outputs += 1;
+        vec![Box::new(self.recorder.clone())]
+    }
+
+    fn reload(&mut self) -> Result<Config, String> {
+        self.stage
+            .lock()
+            .unwrap()
+            .reload
+            .take()
+            .expect("the test has set what to read")
+    }
+}
+
+impl Clocks for World {
+    fn read(&self) -> Readings {
+        let stage = self.stage.lock().unwrap();
+        let mut now = SystemClocks.read();
+        now.pair.system = now.pair.system + stage.system_ahead;
+        now.boottime += stage.slept;
+        now
+    }
+}
+
+fn config(names: &[&str]) -> Config {
+    let source = |(k, name): (usize, &&str)| Source {
+        name: (*name).into(),
+        url: format!("http://127.0.0.{}/", k + 1).parse().expect("a URL"),
+        protocol: Protocol::WebNtp,
+        poll: CYCLE,
+    };
+    Config {
+        cycle: CYCLE,
+        shm: Shm { unit: 2 },
+        sources: names.iter().enumerate().map(source).collect(),
+    }
+}
+
+/// A running supervisor and the ways to it.
+struct Running {
+    world: World,
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<Option<Status>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    fn start(names: &[&str], world: &World) -> Self {
+        let supervisor = supervisor(names, world);
+        let status = supervisor.status();
+        let (commands, receiver) = mpsc::channel(1);
+        Self {
+            world: world.clone(),
+            commands,
+            status,
+            task: tokio::spawn(supervisor.run(receiver)),
+        }
+    }
+
+    async fn wait(&mut self, wanted: impl Fn(&Status) -> bool) -> Status {
+        let found = self
+            .status
+            .wait_for(|status| status.as_ref().is_some_and(&wanted))
+            .await;
+        found
+            .expect("the supervisor runs")
+            .clone()
+            .expect("it is some")
+    }
+
+    /// The status of the next cycle that ends.
+    async fn next(&mut self) -> Status {
+        self.status.changed().await.expect("the supervisor runs");
+        self.status.borrow_and_update().clone().expect("it is some")
+    }
+
+    async fn reload(&mut self, what: Result<Config, String>) {
+        self.stage().reload = Some(what);
+        self.commands
+            .send(Command::Reload)
+            .await
+            .expect("the supervisor runs");
+        while self.stage().reload.is_some() {
+            self.next().await;
+        }
+        self.next().await;
+    }
+
+    fn stage(&self) -> std::sync::MutexGuard<'_, Stage> {
+        self.world.stage.lock().unwrap()
+    }
+
+    async fn stop(self) {
+        self.commands
+            .send(Command::Stop)
+            .await
+            .expect("the supervisor runs");
+        self.task.await.expect("it ends by itself");
+    }
+}
+
+fn supervisor(names: &[&str], world: &World) -> Supervisor<World> {
+    Supervisor::start(config(names), world.clone(), Box::new(world.clone()))
+        .expect("nothing is in the way")
+}
+
+fn reach(status: &Status, name: &str) -> u8 {
+    let source = status
+        .snapshot
+        .sources
+        .iter()
+        .find(|source| source.name == name);
+    source.map_or(0, |source| source.reach)
+}
+
+#[tokio::test]
+async fn samples_reach_the_output_once_a_cycle_and_stop_with_the_end() {
+    let world = World::default();
+    let mut running = Running::start(&["a", "b"], &world);
+    running.wait(|status| status.snapshot.outcome.is_ok()).await;
+    running.next().await;
+    running.stop().await;
+    let samples = world.recorder.samples();
+    assert!(samples.len() >= 2);
+    for pair in samples.windows(2) {
+        assert!(pair[0].receive < pair[1].receive);
+    }
+}
+
+#[tokio::test]
+async fn a_poller_that_panics_is_started_anew_and_the_others_go_on() {
+    let world = World::default();
+    world
+        .stage
+        .lock()
+        .unwrap()
+        .manners
+        .insert("b".into(), Manner::Panics);
+    let mut running = Running::start(&["a", "b"], &world);
+    running
+        .wait(|status| reach(status, "a") & 0b11 == 0b11)
+        .await;
+    assert_eq!(reach(&running.next().await, "b"), 0);
+    running.stage().manners.clear();
+    running.wait(|status| reach(status, "b") & 1 == 1).await;
+    assert!(running.stage().built["b"] >= 2, "it was built anew");
+    assert_eq!(running.stage().built["a"], 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_has_not_changed_and_starts_and_stops_the_rest() {
+    let world = World::default();
+    let mut running = Running::start(&["a", "b"], &world);
+    running
+        .wait(|status| reach(status, "a") & 0b11 == 0b11 && reach(status, "b") & 0b11 == 0b11)
+        .await;
+    let before = running.next().await;
+    let mut changed = config(&["a", "b", "c"]);
+    changed.sources[1].poll = Span::from_secs(1);
+    running.reload(Ok(changed)).await;
+    let after = running.next().await;
+    assert!(
+        reach(&after, "a") >= reach(&before, "a"),
+        "its history goes on"
+    );
+    assert!(reach(&after, "b") < 0b1111, "it begins anew");
+    running.wait(|status| reach(status, "c") & 1 == 1).await;
+    let built = |name: &str| world.stage.lock().unwrap().built[name];
+    assert_eq!((built("a"), built("b"), built("c")), (1, 2, 1));
+    assert_eq!(running.stage().outputs, 1, "the same segment is kept");
+
+    running.reload(Ok(config(&["c"]))).await;
+    assert_eq!(running.next().await.snapshot.sources.len(), 1);
+    let asked = running.stage().asked["a"];
+    running.next().await;
+    running.next().await;
+    assert_eq!(
+        running.stage().asked["a"],
+        asked,
+        "who is not configured any more is not asked"
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_reload_changes_nothing() {
+    let world = World::default();
+    let mut running = Running::start(&["a"], &world);
+    running.wait(|status| reach(status, "a") & 1 == 1).await;
+    running.reload(Err("webntpd.toml:1: nonsense".into())).await;
+    running.reload(Ok(config(&["b", "impossible"]))).await;
+    let status = running.next().await;
+    assert_eq!(status.snapshot.sources.len(), 1);
+    assert!(reach(&status, "a") & 1 == 1);
+    assert_eq!(running.stage().built.get("a"), Some(&1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn another_segment_is_attached_when_the_unit_changes() {
+    let world = World::default();
+    let mut running = Running::start(&["a"], &world);
+    let mut changed = config(&["a"]);
+    changed.shm.unit = 3;
+    running.reload(Ok(changed)).await;
+    assert_eq!(running.stage().outputs, 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_suspend_history_goes_and_all_are_asked_anew() {
+    let world = World::default();
+    let mut running = Running::start(&["a"], &world);
+    running
+        .wait(|status| {
+            status.snapshot.sources[0]
+                .reading
+                .is_some_and(|reading| reading.fit.rates.hi < MAX)
+        })
+        .await;
+    running.stage().slept = Span::from_secs(3_600);
+    // With one exchange or none the rate of the oscillator is anybody's guess again.
+    running
+        .wait(|status| {
+            status.snapshot.sources[0]
+                .reading
+                .is_none_or(|reading| reading.fit.rates.hi == MAX)
+        })
+        .await;
+    running.wait(|status| status.snapshot.outcome.is_ok()).await;
+    running.stop().await;
+}
+
+const MAX: crate::engine::time::Rate = crate::engine::bound::MAX_RATE;
+
+#[tokio::test]
+async fn a_step_of_the_system_clock_costs_no_history_and_shows_in_the_next_sample() {
+    let world = World::default();
+    let mut running = Running::start(&["a"], &world);
+    let before = running
+        .wait(|status| reach(status, "a") & 0b111 == 0b111)
+        .await;
+    let newest = |status: &Status| {
+        status.snapshot.sources[0]
+            .reading
+            .expect("it has answered")
+            .fit
+            .bound
+    };
+    running.stage().system_ahead = Span::from_secs(10);
+    running.next().await;
+    let after = running.next().await;
+    assert!(newest(&after).overlaps(&newest(&before).widened(Span::from_millis(5))));
+    let offset = world.recorder.samples().last().expect("a sample").offset();
+    assert!(
+        (offset + Span::from_secs(10)).abs() < Span::from_millis(50),
+        "{offset:?}"
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_poller_that_hangs_is_missed_and_one_that_waits_is_not() {
+    let world = World::default();
+    world
+        .stage
+        .lock()
+        .unwrap()
+        .manners
+        .insert("b".into(), Manner::Hangs);
+    let supervisor = supervisor(&["a", "b"], &world);
+    while world.stage.lock().unwrap().asked.len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    // b promised a turn within its limit of a second, a within the two seconds between the polls of a burst.
+    let now = raw_now();
+    assert_eq!(supervisor.roster.silent(now), None);
+    assert_eq!(supervisor.roster.silent(now + Span::from_millis(11_500)), Some("b"));
+    assert_eq!(supervisor.hangs(now), None);
+}
+
+#[tokio::test]
+async fn a_cycle_that_does_not_end_is_missed() {
+    let world = World::default();
+    let supervisor = supervisor(&["a"], &world);
+    let due = supervisor.engine.next_cycle();
+    assert_eq!(supervisor.hangs(due), None);
+    assert_eq!(
+        supervisor.hangs(due + CYCLE_GRACE + Span::from_nanos(1)),
+        Some("the cycle".into())
+    );
+}
+
+#[test]
+fn a_decision_becomes_an_offset_of_the_system_clock_at_the_moment_of_publishing() {
+    let raw = Raw::from_nanos(5_000_000_000);
+    let decision = Decision {
+        at: Raw::from_nanos(4_000_000_000),
+        theta: Theta::from_nanos(1_000_000_025_000_000),
+        bound: crate::engine::bound::Interval {
+            lo: Theta::from_nanos(1_000_000_020_000_000),
+            hi: Theta::from_nanos(1_000_000_030_000_000),
+        },
+        rate: crate::engine::time::Rate::from_ppm(10),
+        jitter: Span::ZERO,
+        leap: crate::engine::leap::Leap::None,
+    };
+    let system = raw + Theta::from_nanos(1_000_000_000_000_000);
+    let sample = sample(&decision, ClockPair { raw, system });
+    assert_eq!(sample.receive, system);
+    // 25 ms, and 10 ppm of the second since.
+    assert_eq!(sample.offset(), Span::from_micros(25_010));
+    assert_eq!(sample.bound, Span::from_millis(5));
+}

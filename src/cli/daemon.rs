@@ -1,6 +1,6 @@
 //! The command line of `webntpd`.
 
-use super::{LogArguments, demo, runtime};
+use super::{LogArguments, demo, run_to_end};
 use crate::app::{self, Live};
 use crate::config::Config;
 use crate::supervisor::{Command, Supervisor};
@@ -93,8 +93,11 @@ fn load(path: &Path) -> Result<Config, ExitCode> {
 }
 
 fn run(config: Config, file: &Path) -> anyhow::Result<()> {
-    runtime()?.block_on(async {
-        let signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
+    run_to_end(async {
+        let mut signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
+            .context("cannot catch signals")?;
+        signals
+            .end_at_the_second()
             .context("cannot catch signals")?;
         let names = names(&config);
         let supervisor = Supervisor::start(config, Live::new(Some(file)), Box::new(SystemClocks))?;
@@ -102,7 +105,7 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
             "webntpd {} started, sources: {names}",
             env!("CARGO_PKG_VERSION")
         );
-        supervisor.run(commands(signals)).await;
+        supervisor.run(commands(signals, Command::Reload)).await;
         info!("stopped");
         Ok(())
     })
@@ -117,13 +120,13 @@ fn names(config: &Config) -> String {
     names.join(", ")
 }
 
-/// What signals ask the supervisor to do.
-pub(super) fn commands(mut signals: Signals) -> mpsc::Receiver<Command> {
+/// What signals ask the supervisor to do; SIGHUP means different things to a daemon and to a program at a terminal.
+pub(super) fn commands(mut signals: Signals, hangup: Command) -> mpsc::Receiver<Command> {
     let (sender, commands) = mpsc::channel(1);
     tokio::spawn(async move {
         loop {
             let command = match signals.next().await {
-                Signal::Hangup => Command::Reload,
+                Signal::Hangup => hangup,
                 signal => {
                     info!("stopping: {signal:?}");
                     Command::Stop

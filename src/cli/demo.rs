@@ -4,14 +4,14 @@
 //! comes out is published to a shared memory unit that nobody else uses, and shown as a table after every cycle.
 
 use super::daemon::commands;
-use super::runtime;
+use super::run_to_end;
 use crate::app::Live;
 use crate::config::{Config, Protocol, Shm, Source};
 use crate::engine::time::Span;
 use crate::output::ShmSink;
 use crate::server::{Server, ServerClock};
 use crate::status::{Status, table};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Command, Supervisor};
 use crate::sys::clock::SystemClocks;
 use crate::sys::shm::{self, Unit};
 use crate::sys::signals::{Signal, Signals};
@@ -38,8 +38,10 @@ const SERVERS: [(&str, &str, Span); 4] = [
 
 /// Runs until Ctrl-C.
 pub(super) fn run() -> anyhow::Result<()> {
-    runtime()?.block_on(async {
-        let signals = Signals::new(&Signal::ENDING).context("cannot catch signals")?;
+    run_to_end(async {
+        // A terminal that is closed ends it as well.
+        let signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup]);
+        let signals = signals.context("cannot catch signals")?;
         let mut servers = JoinSet::new();
         let sources = start_servers(&mut servers).await?;
         let unit = shm::free_unit(UNITS)
@@ -54,7 +56,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         introduce(unit)?;
         let shown = show(supervisor.status());
         tokio::select! {
-            () = supervisor.run(commands(signals)) => Ok(()),
+            () = supervisor.run(commands(signals, Command::Stop)) => Ok(()),
             result = shown => result,
         }
     })

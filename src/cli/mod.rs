@@ -10,6 +10,7 @@ use crate::sys::log::{self, LevelFilter};
 use anyhow::Context;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::io::Write as _;
 
 /// Options of every command that runs for long.
 #[derive(Debug, Args)]
@@ -30,10 +31,20 @@ impl LogArguments {
     }
 }
 
-/// One thread: these programs do little, and a sample waits for nobody.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
+/// Runs `program` on one thread: these programs do little, and a sample waits for nobody. What still runs then (a name look-up
+/// that has no answer) is not waited for.
+fn run_to_end<T>(program: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(program);
+    runtime.shutdown_background();
+    result
+}
+
+/// Says on standard error what went wrong.
+fn complain(program: &str, what: &str) {
+    // Without standard error there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{program}: {what}");
 }

@@ -3,7 +3,7 @@
 //! `server URL, offset -0.006376, delay 0.024411` for each that answers, then the time by the best of them:
 //! `2017-03-11 18:25:10.905049427 +0900 JST, server URL, offset -0.000066`. Errors go to standard error.
 
-use super::runtime;
+use super::{complain, run_to_end};
 use crate::engine::bound::{Bound, Interval};
 use crate::engine::exchange::Exchange;
 use crate::engine::select::{Candidate, select};
@@ -50,7 +50,7 @@ impl Answer {
 /// Asks all servers at once and prints in the order in which they were named. Fails when none answers, or when those that do
 /// contradict each other.
 pub(super) fn run(urls: &[String]) -> anyhow::Result<()> {
-    let answers = runtime()?.block_on(ask_all(urls))?;
+    let answers = run_to_end(ask_all(urls))?;
     let best = best(&answers).with_context(|| {
         if answers.is_empty() {
             "no server answered"
@@ -63,12 +63,6 @@ pub(super) fn run(urls: &[String]) -> anyhow::Result<()> {
 
 fn print(line: &str) -> anyhow::Result<()> {
     writeln!(io::stdout(), "{line}").context("cannot write to standard output")
-}
-
-/// Says on standard error what went wrong.
-pub(super) fn complain(what: &str) {
-    // Without standard error there is nobody to tell.
-    let _ = writeln!(io::stderr(), "webntp: {what}");
 }
 
 async fn ask_all(urls: &[String]) -> anyhow::Result<Vec<Answer>> {
@@ -84,7 +78,7 @@ async fn ask_all(urls: &[String]) -> anyhow::Result<Vec<Answer>> {
                 print(&answer.line())?;
                 answers.push(answer);
             }
-            Err(error) => complain(&format!("server {url}: {error:#}")),
+            Err(error) => complain("webntp", &format!("server {url}: {error:#}")),
         }
     }
     Ok(answers)

@@ -3,7 +3,7 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense.
 
-use super::{query, serve};
+use super::{complain, query, serve};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            query::complain(&format!("{error:#}"));
+            complain("webntp", &format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -59,6 +59,11 @@ impl Bound {
         (self.hi - self.lo).half()
     }
 
+    /// The greatest error that `guess` can have if the truth is inside: the distance to the farther end.
+    pub fn error_of(&self, guess: Theta) -> Span {
+        (guess - self.lo).max(self.hi - guess)
+    }
+
     /// The middle.
     pub fn middle(&self) -> Theta {
         self.lo.midpoint(self.hi)

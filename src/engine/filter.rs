@@ -40,6 +40,13 @@ pub struct Reading {
     pub misfits: usize,
 }
 
+impl Reading {
+    /// The greatest error of the estimate if the source is honest.
+    pub fn error(&self) -> Span {
+        self.fit.bound.error_of(self.estimate.theta)
+    }
+}
+
 impl Filter {
     /// Takes in one more exchange. One that was completed before the last is of no use and left out.
     pub fn add(&mut self, exchange: Exchange) {

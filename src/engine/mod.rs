@@ -426,11 +426,17 @@ fn combined(
         common.intersection(&reading.fit.bound)
     });
     let rate = Rate::from_ppt(mean.rate.round() as i64);
+    // The rates need not have a majority of their own; then any rate is possible.
+    let rates = common_rates.unwrap_or(Interval {
+        lo: Rate::from_ppt(-bound::MAX_RATE.as_ppt()),
+        hi: bound::MAX_RATE,
+    });
     Some(Decision {
         at,
         theta: in_common.unwrap_or(bound).clamp(theta),
         bound,
-        rate: common_rates.map_or(rate, |common| common.clamp(rate)),
+        rate: rates.clamp(rate),
+        rates,
         jitter: Span::from_secs_f64(mean.jitter_s),
         leap: leap::majority(survivors.iter().filter_map(|(_, reading, _)| reading.leap)),
     })

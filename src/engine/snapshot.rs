@@ -1,6 +1,6 @@
 //! What the engine shows of itself at the end of a cycle: plain data. Whoever shows anything to anybody reads only this.
 
-use super::bound::Bound;
+use super::bound::{Bound, Interval};
 use super::leap::Leap;
 use super::time::{Rate, Raw, Span, Theta};
 use std::fmt;
@@ -25,8 +25,10 @@ pub struct Decision {
     pub theta: Theta,
     /// Where θ must be if the majority is honest.
     pub bound: Bound,
-    /// How fast θ changes.
+    /// How fast θ changes, best guess.
     pub rate: Rate,
+    /// How fast θ may change, if the majority is honest.
+    pub rates: Interval<Rate>,
     /// System jitter (RFC 5905 §11.2.3).
     pub jitter: Span,
     /// The leap second that the majority of survivors announces.
@@ -37,6 +39,17 @@ impl Decision {
     /// The best guess, carried on to an instant not long after [`at`](Self::at).
     pub fn theta_at(&self, instant: Raw) -> Theta {
         self.theta + self.rate.over(instant - self.at)
+    }
+
+    /// The greatest error of [`theta_at`](Self::theta_at) for the same instant: the estimate need not be in the middle of the
+    /// bound, and the bound opens with time.
+    pub fn error_at(&self, instant: Raw) -> Span {
+        let since = instant - self.at;
+        let bound = Bound {
+            lo: self.bound.lo + self.rates.lo.over(since),
+            hi: self.bound.hi + self.rates.hi.over(since),
+        };
+        bound.error_of(self.theta_at(instant))
     }
 }
 

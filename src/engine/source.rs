@@ -186,10 +186,12 @@ impl Source {
         self.queue.push_back(Action::Report(report));
     }
 
-    /// The first turn that is at least half a poll interval away.
+    /// The first turn that is at least half a poll interval away, and a second after this one was due.
     fn turn_after(&self, now: Raw) -> Raw {
         let poll = self.pace.poll.as_nanos().max(1);
-        let earliest = now + Span::from_nanos(poll / 2) - self.pace.phase;
+        let earliest = (now + Span::from_nanos(poll / 2))
+            .max(self.due + LEAST_APART - Span::from_nanos(1))
+            - self.pace.phase;
         let turns = earliest.as_nanos().div_euclid(poll).saturating_add(1);
         Raw::from_nanos(turns.saturating_mul(poll)) + self.pace.phase
     }
@@ -280,6 +282,24 @@ mod tests {
         assert_eq!(
             poll(&mut source, at(117), Ok(exchange(at(117)))).1,
             Span::from_secs(16)
+        );
+    }
+
+    #[test]
+    fn nobody_is_asked_twice_in_a_second() {
+        let pace = Pace {
+            poll: Span::from_secs(1),
+            phase: Span::from_millis(700),
+            ..PACE
+        };
+        let mut source = Source::new(pace, at(0), 1);
+        let first = poll(&mut source, at(0), Ok(exchange(at(0)))).1;
+        assert_eq!(first, Span::from_millis(1_700));
+        let late = at(0) + first + Span::from_millis(3);
+        assert_eq!(
+            poll(&mut source, late, Ok(exchange(late))).1,
+            Span::from_millis(997),
+            "turns are kept"
         );
     }
 

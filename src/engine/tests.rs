@@ -494,6 +494,10 @@ proptest! {
                 let theta = truth(end);
                 prop_assert!(decision.bound.lo <= theta && theta <= decision.bound.hi, "{theta:?} {decision:?}");
                 prop_assert!(decision.bound.lo <= decision.theta && decision.theta <= decision.bound.hi);
+                for late in [Span::ZERO, Span::from_secs(1), Span::from_secs(1_000)] {
+                    let error = (decision.theta_at(end + late) - truth(end + late)).abs();
+                    prop_assert!(error <= decision.error_at(end + late), "{error:?} after {late:?}: {decision:?}");
+                }
             }
         }
     }

@@ -135,12 +135,10 @@ mod tests {
             connect: Span::from_millis(millis),
             ..Deadlines::default()
         };
-        let start = clock::raw_now();
         let tcp = any_of(&[swallowing, open], &target, &within(1000))
             .await
             .unwrap();
         assert_eq!(tcp.peer_addr().unwrap(), open);
-        assert!(clock::raw_now() - start < Span::from_secs(1));
         let error = any_of(&[swallowing], &target, &within(50))
             .await
             .unwrap_err();

@@ -7,8 +7,9 @@ use crate::net::error::Error;
 use crate::net::stream::Stamps;
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
+use tokio::task::unconstrained;
 use tokio::time::{sleep, timeout};
 
 /// Longest duration of each phase (each > 0).
@@ -125,7 +126,11 @@ impl Deadlines {
                 phase = Phase::Rest;
                 deadline.set(sleep(self.rest.to_duration()));
             }
-            deadline.as_mut().poll(cx).map(|()| Err(self.missed(phase)))
+            // A peer that keeps the exchange busy uses up the task's budget, and a timer without budget would never fire.
+            let mut deadline = unconstrained(deadline.as_mut());
+            Pin::new(&mut deadline)
+                .poll(cx)
+                .map(|()| Err(self.missed(phase)))
         })
         .await
     }

@@ -16,7 +16,8 @@ use crate::protocol::excerpt::Excerpt;
 use crate::protocol::refusal::Refusal;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::sync::Arc;
-use tokio::task::{unconstrained, yield_now};
+use tokio::task::coop::has_budget_remaining;
+use tokio::task::yield_now;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message, error::ProtocolError};
@@ -114,12 +115,17 @@ impl Client {
 
     /// Reads what is here already, without waiting. A message that answers nothing is refused as told.
     async fn drain(&mut self, unasked: Refusal) -> Result<(), Error> {
-        // Lets the runtime look at its sockets: it learns of new bytes only between two turns of a task.
-        yield_now().await;
         for _ in 0..IDLE_LIMIT {
-            // Unconstrained: else a spent budget of the task would look like an empty socket.
-            let Some(next) = unconstrained(self.socket.next()).now_or_never() else {
-                return Ok(());
+            // Lets the runtime look at its sockets, since it learns of new bytes only between two turns of a task; and begins
+            // a new turn with a budget of reads, which bounds how long a flood of frames can keep us here.
+            yield_now().await;
+            let Some(next) = self.socket.next().now_or_never() else {
+                // Nothing there, or so much that the budget was spent on it.
+                return if has_budget_remaining() {
+                    Ok(())
+                } else {
+                    Err(unasked.into())
+                };
             };
             if content(next)?.is_some() {
                 break;
@@ -224,6 +230,43 @@ mod tests {
             (Err(Error::Refused(refusal)), client) if !client.is_whole() => refusal,
             (other, _) => panic!("{other:?}"),
         }
+    }
+
+    /// Sends `frame` for as long as anybody takes it.
+    async fn flood(server: &mut Server, frame: &[u8]) {
+        let frames = frame.repeat(4096);
+        let raw = server.get_mut();
+        while raw.write_all(&frames).await.is_ok() {}
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_control_frames_ends_at_the_deadline() {
+        let (mut client, mut server) = pair().await;
+        let deadlines = short();
+        let script = async {
+            request(&mut server).await.unwrap();
+            flood(&mut server, &[0x8a, 0]).await;
+        };
+        // The client's end is dropped when its exchange has failed: that ends the flood.
+        let exchange = async move { client.exchange(IT, &deadlines).await };
+        let (result, ()) = tokio::join!(exchange, script);
+        assert!(matches!(result, Err(Error::Deadline { .. })), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_empty_fragments_ends_the_exchange() {
+        let (mut client, mut server) = pair().await;
+        let deadlines = short();
+        let script = async {
+            server.get_mut().write_all(&[0x01, 0]).await.unwrap();
+            flood(&mut server, &[0x00, 0]).await;
+        };
+        let exchange = async move { client.exchange(IT, &deadlines).await };
+        let (result, ()) = tokio::join!(exchange, script);
+        assert!(
+            matches!(result, Err(Error::Refused(_) | Error::Deadline { .. })),
+            "{result:?}"
+        );
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ pub struct Sample {
     pub receive: Utc,
     /// The same instant in true time.
     pub clock: Utc,
-    /// Half the width of the interval that holds the truth (> 0).
+    /// The greatest error of `clock` if the majority of the sources is honest (> 0).
     pub bound: Span,
     /// The leap second that is announced.
     pub leap: Leap,
@@ -39,6 +39,8 @@ pub struct Sample {
 /// What became of a sample that was handed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
+    /// The output, in words: `SHM(2)`.
+    pub output: String,
     /// Whether anybody reads, where that can be told.
     pub reader: Option<ReaderState>,
     /// What a person should know and do although the sample went out. Stays the same as long as the state

@@ -33,6 +33,7 @@ impl Sink for Recorder {
         }
         state.samples.push(*sample);
         Ok(Published {
+            output: "recorder".into(),
             reader: None,
             notice: None,
         })

@@ -50,6 +50,7 @@ impl Sink for ShmSink {
             precision: sample.precision(),
         })?;
         Ok(Published {
+            output: format!("SHM({})", self.writer.unit()),
             reader: Some(written.reader),
             notice: notice(self.writer.unit(), &written),
         })

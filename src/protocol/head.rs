@@ -29,9 +29,7 @@ pub fn check_head<'a>(
             "age" => Some(Refusal::Aged {
                 age: Excerpt::of(value),
             }),
-            "x-cache" if value.to_ascii_lowercase().windows(3).any(|w| w == b"hit") => {
-                Some(Refusal::CacheHit)
-            }
+            "x-cache" if tells_of_a_hit(value) => Some(Refusal::CacheHit),
             "content-encoding" if !value.trim_ascii().eq_ignore_ascii_case(b"identity") => {
                 Some(Refusal::Coded {
                     coding: Excerpt::of(value),
@@ -68,6 +66,17 @@ fn delta_seconds(value: &[u8]) -> Option<Span> {
     Some(Span::from_secs(seconds))
 }
 
+/// Whether an `X-Cache` field has `HIT` or a word like `TCP_HIT` in it; the names of hosts that stand there, too, may contain
+/// anything.
+fn tells_of_a_hit(value: &[u8]) -> bool {
+    let mut words = value.split(|byte| !(byte.is_ascii_alphanumeric() || b"_.-".contains(byte)));
+    words.any(|word| {
+        word.rsplit(|&byte| byte == b'_')
+            .next()
+            .is_some_and(|last| last.eq_ignore_ascii_case(b"hit"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +97,10 @@ mod tests {
         let headers = [
             ("Date", "x"),
             ("X-Cache", "Miss from cloudfront"),
+            (
+                "X-Cache",
+                "MISS from white.example, MISS from architect-proxy:3128",
+            ),
             ("Content-Encoding", "Identity"),
         ];
         assert_eq!(check(200, &headers), Ok(()));

@@ -15,7 +15,11 @@ offset: what must be added to the system clock; bound: its greatest error if the
 impl Status {
     /// One row for each source and the decision below, several lines, each ended.
     pub fn table(&self) -> String {
-        let names = self.snapshot.sources.iter().map(|source| source.name.len());
+        let names = self
+            .snapshot
+            .sources
+            .iter()
+            .map(|source| source.name.chars().count());
         let width = names.max().unwrap_or(0).max("source".len());
         let mut table = format!(
             "  {:width$}  reach  last      offset       delay         bound\n",
@@ -43,7 +47,7 @@ impl Status {
                 Age(self.clock.raw - reading.newest).to_string(),
                 Signed(self.clock.offset(reading.estimate.theta)).to_string(),
                 Length(reading.delay).to_string(),
-                format!("± {}", Length(reading.fit.bound.half_width())),
+                format!("± {}", Length(reading.error())),
             )?,
             None => write!(table, "  {:>4}  {:>10}  {:>10}  {:>12}", "-", "-", "-", "-")?,
         }
@@ -71,7 +75,7 @@ impl Status {
             "{agreeing} of {} sources agree, offset {} ± {}, jitter {}",
             sources.len(),
             Signed(self.clock.offset(decision.theta_at(self.clock.raw))),
-            Length(decision.bound.half_width()),
+            Length(decision.error_at(self.clock.raw)),
             Length(decision.jitter),
         )
     }
@@ -171,11 +175,11 @@ mod tests {
     fn the_table_has_a_row_for_each_source_and_the_decision_below() {
         let expected = "  \
   source  reach  last      offset       delay         bound
-* tokyo       1     3  +25.000 ms   20.000 ms   ± 11.999 ms
-+ osaka       1     3  +26.000 ms   20.000 ms   ± 11.999 ms
-x liar        1     3    +1.025 s   20.000 ms   ± 11.999 ms
+* tokyo       1     3  +25.000 ms   20.000 ms   ± 12.004 ms
++ osaka       1     3  +26.000 ms   20.000 ms   ± 12.004 ms
+x liar        1     3    +1.025 s   20.000 ms   ± 12.004 ms
 ? dead        0     -           -           -             -  connection refused
-  2 of 4 sources agree, offset +25.500 ms ± 11.499 ms, jitter 500.000 us
+  2 of 4 sources agree, offset +25.500 ms ± 11.504 ms, jitter 500.000 us
 ";
         assert_eq!(status().table(), expected);
     }

@@ -1,8 +1,11 @@
-//! Turns what happens into log lines: changes of state, never samples, so that no peer can flood the log.
+//! Turns what happens into log lines: changes of state, never samples, and of each thing only so many that no peer can flood the
+//! log.
 
+use super::budget::Budget;
 use super::continuity::Break;
 use super::roster::{Changes, Panicked};
 use crate::engine::snapshot::{NoDecision, SourceView, Tally};
+use crate::engine::time::Raw;
 use crate::output::{Published, SinkError};
 use crate::status::Status;
 use crate::sys::shm::ReaderState;
@@ -11,17 +14,25 @@ use std::mem::{Discriminant, discriminant};
 use tracing::{error, info, warn};
 
 /// What was said last, of each thing that can change.
+#[derive(Default)]
 pub(super) struct Journal {
-    outcome: Option<Result<(), Discriminant<NoDecision>>>,
-    sources: HashMap<String, SourceState>,
-    outputs: HashMap<usize, OutputState>,
+    outcome: Subject<Option<Result<(), Discriminant<NoDecision>>>>,
+    sources: HashMap<String, Subject<SourceState>>,
+    outputs: HashMap<usize, Subject<Option<OutputState>>>,
     hangs: Option<String>,
 }
 
+/// One thing that lines are about.
+#[derive(Default)]
+struct Subject<T> {
+    said: T,
+    budget: Budget,
+}
+
 /// What an operator should know of a source.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 struct SourceState {
-    in_trouble: bool,
+    trouble: Option<String>,
     falseticker: bool,
     answered: bool,
 }
@@ -32,16 +43,29 @@ enum OutputState {
     Failed(String),
 }
 
-impl Journal {
-    pub(super) fn new() -> Self {
-        Self {
-            outcome: None,
-            sources: HashMap::new(),
-            outputs: HashMap::new(),
-            hangs: None,
+/// A line and how much it matters.
+enum Line {
+    Good(String),
+    Bad(String),
+}
+
+impl Budget {
+    fn say(&mut self, now: Raw, line: Line) {
+        let Some(unsaid) = self.take(now) else {
+            return;
+        };
+        let rest = match unsaid {
+            0 => String::new(),
+            unsaid => format!(" ({unsaid} changes since the last line about it were not told)"),
+        };
+        match line {
+            Line::Good(line) => info!("{line}{rest}"),
+            Line::Bad(line) => warn!("{line}{rest}"),
         }
     }
+}
 
+impl Journal {
     /// Tells of a break of the raw clock.
     pub(super) fn broken(&mut self, broken: Break) {
         warn!("{broken}: all history is dropped, the sources are asked anew");
@@ -75,7 +99,7 @@ impl Journal {
             stopped,
         } = changes;
         info!(
-            "configuration read again: {kept} sources go on, {started} started, {stopped} stopped"
+            "configuration read again, sources: {kept} go on, {started} started, {stopped} stopped"
         );
         self.outputs.clear();
     }
@@ -90,91 +114,117 @@ impl Journal {
 
     /// Tells what changed with the cycle that ended.
     pub(super) fn cycle_ended(&mut self, status: &Status) {
+        let now = status.clock.raw;
         let sources = &status.snapshot.sources;
         self.sources
             .retain(|name, _| sources.iter().any(|source| source.name == *name));
         for source in sources {
-            self.source(source);
+            self.sources
+                .entry(source.name.clone())
+                .or_default()
+                .tell(source, now);
         }
         // Sources that are asked more rarely than a cycle leave some without news; that is no change of state.
         if status.snapshot.outcome == Err(NoDecision::NothingNew) {
             return;
         }
-        let outcome = status
-            .snapshot
-            .outcome
-            .as_ref()
-            .map(|_| ())
-            .map_err(discriminant);
-        if self.outcome.replace(outcome) != Some(outcome) {
-            match outcome {
-                Ok(()) => info!("publishing: {}", status.summary()),
-                Err(_) => warn!("{}", status.summary()),
-            }
+        let outcome = Some(
+            status
+                .snapshot
+                .outcome
+                .as_ref()
+                .map(|_| ())
+                .map_err(discriminant),
+        );
+        if self.outcome.said != outcome {
+            self.outcome.said = outcome;
+            let line = match status.snapshot.outcome {
+                Ok(_) => Line::Good(format!("publishing: {}", status.summary())),
+                Err(_) => Line::Bad(status.summary()),
+            };
+            self.outcome.budget.say(now, line);
         }
     }
 
-    fn source(&mut self, source: &SourceView) {
+    /// Tells what changed with the output number `k`.
+    pub(super) fn published(&mut self, k: usize, result: Result<Published, SinkError>, now: Raw) {
+        let state = match result {
+            Ok(published) => OutputState::Published(published),
+            Err(error) => OutputState::Failed(error.to_string()),
+        };
+        let output = self.outputs.entry(k).or_default();
+        if output.said.as_ref() == Some(&state) {
+            return;
+        }
+        let line = match &state {
+            OutputState::Failed(error) => {
+                Some(Line::Bad(format!("{error}; trying again each cycle")))
+            }
+            OutputState::Published(published) => line_of(published),
+        };
+        if let Some(line) = line {
+            output.budget.say(now, line);
+        }
+        output.said = Some(state);
+    }
+}
+
+/// What there is to say of samples that were taken.
+fn line_of(published: &Published) -> Option<Line> {
+    if let Some(notice) = &published.notice {
+        return Some(Line::Bad(notice.clone()));
+    }
+    let name = &published.output;
+    Some(Line::Good(match published.reader? {
+        ReaderState::Live => format!("{name}: a daemon takes the samples"),
+        ReaderState::Attached => {
+            format!("{name}: a daemon has the segment, but has not taken the last sample")
+        }
+        ReaderState::Absent => format!("{name}: no daemon has the segment"),
+    }))
+}
+
+impl Subject<SourceState> {
+    fn tell(&mut self, source: &SourceView, now: Raw) {
         let name = &source.name;
-        let said = self.sources.entry(name.clone()).or_default();
-        let now = SourceState {
-            in_trouble: source.trouble.is_some(),
+        let state = SourceState {
+            trouble: source.trouble.clone(),
             falseticker: match source.tally {
                 Tally::Falseticker => true,
                 // Whoever takes no part is not acquitted by that.
-                Tally::Unusable(_) => said.falseticker,
+                Tally::Unusable(_) => self.said.falseticker,
                 _ => false,
             },
-            answered: said.answered || source.reading.is_some(),
+            answered: self.said.answered || source.reading.is_some(),
         };
-        match &source.trouble {
-            Some(reason) if !said.in_trouble => warn!("source {name}: {reason}"),
-            None if said.in_trouble => info!("source {name}: answers again"),
-            None if now.answered && !said.answered => info!("source {name}: answers"),
+        let mut say = |line| self.budget.say(now, line);
+        match (&self.said.trouble, &state.trouble) {
+            (before, Some(reason)) if before.as_ref() != Some(reason) => {
+                say(Line::Bad(format!("source {name}: {reason}")));
+            }
+            (Some(_), None) => say(Line::Good(format!("source {name}: answers again"))),
+            (None, None) if state.answered && !self.said.answered => {
+                say(Line::Good(format!("source {name}: answers")));
+            }
             _ => {}
         }
-        if now.falseticker && !said.falseticker {
-            warn!("source {name}: falseticker, it contradicts the majority");
-        } else if said.falseticker && !now.falseticker {
-            info!("source {name}: agrees with the majority again");
+        if state.falseticker && !self.said.falseticker {
+            say(Line::Bad(format!(
+                "source {name}: falseticker, it contradicts the majority"
+            )));
+        } else if self.said.falseticker && !state.falseticker {
+            say(Line::Good(format!(
+                "source {name}: agrees with the majority again"
+            )));
         }
         if let Some(reading) = &source.reading
             && reading.misfits > 0
         {
-            warn!(
-                "source {name}: its time or its route stepped, {} older samples were dropped",
-                reading.misfits
-            );
+            let dropped = reading.misfits;
+            say(Line::Bad(format!(
+                "source {name}: its time or its route stepped, {dropped} older samples were dropped"
+            )));
         }
-        *said = now;
-    }
-
-    /// Tells what changed with the output number `k`.
-    pub(super) fn published(&mut self, k: usize, result: Result<Published, SinkError>) {
-        let now = match result {
-            Ok(published) => OutputState::Published(published),
-            Err(error) => OutputState::Failed(error.to_string()),
-        };
-        let said = self.outputs.get(&k);
-        if said == Some(&now) {
-            return;
-        }
-        match &now {
-            OutputState::Failed(error) => warn!("{error}; trying again each cycle"),
-            OutputState::Published(published) => {
-                if let Some(notice) = &published.notice {
-                    warn!("{notice}");
-                }
-                match published.reader {
-                    Some(ReaderState::Live) => info!("a daemon takes the samples"),
-                    Some(ReaderState::Attached) => {
-                        info!("a daemon has the segment, but takes no samples")
-                    }
-                    Some(ReaderState::Absent) => info!("no daemon has the segment yet"),
-                    None => {}
-                }
-            }
-        }
-        self.outputs.insert(k, now);
+        self.said = state;
     }
 }

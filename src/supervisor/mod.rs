@@ -7,6 +7,7 @@
 //! the old one in force, an output that fails is tried again. Only if its own loop, its cycles or a poller hang does it keep the
 //! service manager waiting for a sign of life, and is killed and started anew.
 
+mod budget;
 mod continuity;
 mod journal;
 mod roster;
@@ -29,7 +30,7 @@ use journal::Journal;
 use roster::Roster;
 use tokio::sync::{mpsc, watch};
 
-/// How many polls' ends may wait for the supervisor. A source has one exchange in flight, so this is never reached.
+/// How many polls' ends may wait for the supervisor; then the pollers wait.
 const REPORTS: usize = 64;
 
 /// Greatest half-width of a bound that is believed.
@@ -93,7 +94,7 @@ impl<W: World> Supervisor<W> {
             reports,
             status,
             continuity: Continuity::default(),
-            journal: Journal::new(),
+            journal: Journal::default(),
         })
     }
 
@@ -167,6 +168,10 @@ impl<W: World> Supervisor<W> {
 
     fn end_cycle(&mut self) {
         let clock = self.look_for_a_break();
+        // What was received by the end of the cycle belongs to it, even if nobody has looked yet.
+        while let Ok(end) = self.reports.try_recv() {
+            self.engine.report(end.source, end.report);
+        }
         let Some(snapshot) = self.engine.cycle(clock.raw) else {
             return;
         };
@@ -174,7 +179,8 @@ impl<W: World> Supervisor<W> {
             let clock = self.clocks.read().pair;
             let sample = sample(decision, clock);
             for (k, output) in self.outputs.iter_mut().enumerate() {
-                self.journal.published(k, output.publish(&sample));
+                self.journal
+                    .published(k, output.publish(&sample), clock.raw);
             }
         }
         if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
@@ -265,7 +271,7 @@ fn sample(decision: &Decision, clock: ClockPair) -> Sample {
     Sample {
         receive: clock.system,
         clock: clock.raw + decision.theta_at(clock.raw),
-        bound: decision.bound.half_width(),
+        bound: decision.error_at(clock.raw),
         leap: decision.leap,
     }
 }

@@ -363,14 +363,23 @@ async fn a_poller_that_hangs_is_missed_and_one_that_waits_is_not() {
         .unwrap()
         .manners
         .insert("b".into(), Manner::Hangs);
-    let supervisor = supervisor(&["a", "b"], &world);
+    let mut config = config(&["a", "b"]);
+    for source in &mut config.sources {
+        source.poll = Span::from_secs(100);
+    }
+    let clocks = Box::new(world.clone());
+    let supervisor =
+        Supervisor::start(config, world.clone(), clocks).expect("nothing is in the way");
     while world.stage.lock().unwrap().asked.len() < 2 {
         tokio::task::yield_now().await;
     }
     // b promised a turn within its limit of a second, a within the two seconds between the polls of a burst.
     let now = raw_now();
     assert_eq!(supervisor.roster.silent(now), None);
-    assert_eq!(supervisor.roster.silent(now + Span::from_millis(11_500)), Some("b"));
+    assert_eq!(
+        supervisor.roster.silent(now + Span::from_millis(11_500)),
+        Some("b")
+    );
     assert_eq!(supervisor.hangs(now), None);
 }
 
@@ -397,6 +406,10 @@ fn a_decision_becomes_an_offset_of_the_system_clock_at_the_moment_of_publishing(
             hi: Theta::from_nanos(1_000_000_030_000_000),
         },
         rate: crate::engine::time::Rate::from_ppm(10),
+        rates: crate::engine::bound::Interval {
+            lo: crate::engine::time::Rate::from_ppm(-30),
+            hi: crate::engine::time::Rate::from_ppm(50),
+        },
         jitter: Span::ZERO,
         leap: crate::engine::leap::Leap::None,
     };
@@ -405,5 +418,6 @@ fn a_decision_becomes_an_offset_of_the_system_clock_at_the_moment_of_publishing(
     assert_eq!(sample.receive, system);
     // 25 ms, and 10 ppm of the second since.
     assert_eq!(sample.offset(), Span::from_micros(25_010));
-    assert_eq!(sample.bound, Span::from_millis(5));
+    // 5 ms, and 10 − (−30) ppm of the second since, which is more than 50 − 10.
+    assert_eq!(sample.bound, Span::from_micros(5_040));
 }

@@ -37,9 +37,6 @@ impl Signal {
 
 /// Signals caught from the moment when this was made.
 ///
-/// The second signal that ends a program ends it at once, with the shells' exit code (128 + its number), even if nobody waits
-/// for signals any more.
-///
 /// When it is dropped they are caught no longer, but do not get their default action back either: a
 /// program makes one of these and keeps it to its end.
 #[derive(Debug)]
@@ -66,20 +63,7 @@ impl Signals {
             caught: Vec::with_capacity(signals.len()),
             wake: UnixStream::from_std(wake)?,
         };
-        let ending = Arc::new(AtomicBool::new(false));
         for &signal in signals {
-            let mut actions = Vec::new();
-            if Signal::ENDING.contains(&signal) {
-                // In this order: the first signal raises the flag, the second one finds it raised.
-                let number = signal.number();
-                let code = 128 + number;
-                actions.push(flag::register_conditional_shutdown(
-                    number,
-                    code,
-                    Arc::clone(&ending),
-                )?);
-                actions.push(flag::register(number, Arc::clone(&ending))?);
-            }
             let raised = Arc::new(AtomicBool::new(false));
             // Actions run in the order of their registration: the flag must be up before the wake-up.
             let flag = flag::register(signal.number(), Arc::clone(&raised))?;
@@ -91,13 +75,29 @@ impl Signals {
             caught.caught.push(Caught {
                 signal,
                 raised,
-                actions: {
-                    actions.extend([flag, wake]);
-                    actions
-                },
+                actions: vec![flag, wake],
             });
         }
         Ok(caught)
+    }
+
+    /// From now on the second signal that ends a program ends it at once, with the shells' exit code (128 + its number), even
+    /// if nobody looks at signals any more.
+    pub fn end_at_the_second(&mut self) -> io::Result<()> {
+        let ending = Arc::new(AtomicBool::new(false));
+        for caught in &mut self.caught {
+            if Signal::ENDING.contains(&caught.signal) {
+                let number = caught.signal.number();
+                // In this order: the first signal raises the flag, the second one finds it raised.
+                let exit =
+                    flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&ending))?;
+                caught.actions.push(exit);
+                caught
+                    .actions
+                    .push(flag::register(number, Arc::clone(&ending))?);
+            }
+        }
+        Ok(())
     }
 
     /// Waits for the next signal. Nothing is lost when the future is dropped.
@@ -140,9 +140,54 @@ impl Drop for Signals {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
-    use nix::sys::signal::{Signal as Number, raise};
+    use nix::sys::signal::{Signal as Number, kill, raise};
+    use nix::unistd::Pid;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
 
     /// One test for all: signals belong to the process, and tests share it.
+    /// Set in the process that is to be ended.
+    const CHILD: &str = "WEBNTPD_TEST_CHILD";
+
+    /// What the next test ends from outside: a program that never looks at its signals.
+    #[tokio::test]
+    async fn child_never_looks() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        let mut signals = Signals::new(&Signal::ENDING).expect("handlers can be installed");
+        signals
+            .end_at_the_second()
+            .expect("handlers can be installed");
+        println!("caught");
+        loop {
+            std::thread::park();
+        }
+    }
+
+    #[test]
+    fn the_second_signal_ends_a_program_that_does_not_look() {
+        let mut child = Command::new(std::env::current_exe().expect("it has a path"))
+            .args([
+                "--exact",
+                "sys::signals::tests::child_never_looks",
+                "--nocapture",
+            ])
+            .env(CHILD, "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the child starts");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let mut lines = output.lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("caught")));
+        let pid = Pid::from_raw(child.id().cast_signed());
+        kill(pid, Number::SIGINT).expect("it runs");
+        // Two signals of one kind may become one: it is the other kind that ends it.
+        kill(pid, Number::SIGTERM).expect("it runs, or the first has ended it");
+        let code = child.wait().expect("it ends").code();
+        assert!(matches!(code, Some(143 | 130)), "{code:?}");
+    }
+
     #[tokio::test]
     async fn a_signal_arrives_by_its_name_once_and_survives_a_dropped_wait() {
         let mut signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])

@@ -17,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const AHEAD_MS: f64 = 25.0;
 const AHEAD_NS: i64 = 25_000_000;
 
-/// What loopback and a loaded machine may add.
-const TOLERANCE_MS: f64 = 5.0;
+/// Tells the offset from nothing and from its opposite on the busiest machine.
+const TOLERANCE_MS: f64 = 20.0;
 
 fn fake() -> FakeUpstream<OsClock> {
     FakeUpstream::start(Setup::with_clock(OsClock {

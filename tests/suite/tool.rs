@@ -31,6 +31,12 @@ fn fake_ahead_by(offset_ns: i64) -> FakeUpstream<OsClock> {
     FakeUpstream::start(Setup::with_clock(OsClock { offset_ns }))
 }
 
+/// Six digits are printed.
+const ROUNDING: f64 = 1e-6;
+
+/// Tells 25 ms from nothing and from its opposite on the busiest machine.
+const TOLERANCE: f64 = 0.020;
+
 /// The number after `label` in a line.
 fn number(line: &str, label: &str) -> f64 {
     let (_, rest) = line
@@ -56,11 +62,12 @@ fn a_query_prints_the_references_lines() {
         assert_eq!(lines.len(), 3, "{text}");
         for (line, url) in lines.iter().zip([&http, &ws]) {
             assert!(
-                line.starts_with(&format!("server {url}, offset 0.02")),
+                line.starts_with(&format!("server {url}, offset ")),
                 "{line}"
             );
-            assert!((number(line, "offset ") - 0.025).abs() < 0.005, "{line}");
-            assert!(number(line, "delay ") < 0.1, "{line}");
+            // The line itself says how far off it may be.
+            let error = number(line, "delay ") / 2.0 + ROUNDING;
+            assert!((number(line, "offset ") - 0.025).abs() <= error, "{line}");
         }
         // 2017-03-11 18:25:10.905049427 +0900 JST, server URL, offset -0.000066
         let (time, rest) = lines[2].split_once(", server ").expect("the last line");
@@ -71,7 +78,10 @@ fn a_query_prints_the_references_lines() {
             rest.starts_with(http.as_str()) || rest.starts_with(ws.as_str()),
             "{rest}"
         );
-        assert!((number(rest, "offset ") - 0.025).abs() < 0.005, "{rest}");
+        assert!(
+            (number(rest, "offset ") - 0.025).abs() < TOLERANCE,
+            "{rest}"
+        );
         assert!(output.stderr.is_empty(), "{output:?}");
     });
 }
@@ -141,7 +151,7 @@ fn its_own_server_is_asked_over_every_clear_transport() {
         let output = query(&[&format!("http://{address}/"), &format!("ws://{address}/")]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         for line in words(&output.stdout).lines() {
-            assert!(number(line, "offset ").abs() < 0.005, "{line}");
+            assert!(number(line, "offset ").abs() < TOLERANCE, "{line}");
         }
         server.signal(Signal::SIGINT);
         assert!(server.wait_exit(LIMIT).success());

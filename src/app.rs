@@ -2,14 +2,13 @@
 
 use crate::config::{self, Config, Protocol, Source};
 use crate::net::{Deadlines, Target, Tls};
-use crate::output::{ShmSink, Sink};
+use crate::output::{ShmSink, Sink, SinkError};
 use crate::poller::{Ask, Upstream};
 use crate::supervisor::World;
 use crate::sys::shm::Unit;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tracing::warn;
 
 /// The real world.
 pub struct Live {
@@ -42,12 +41,10 @@ impl World for Live {
         Ok(Box::new(upstream))
     }
 
-    fn outputs(&mut self, config: &Config) -> Vec<Box<dyn Sink>> {
+    fn outputs(&mut self, config: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
         let mut shm = ShmSink::new(Unit(config.shm.unit));
-        if let Err(error) = shm.attach() {
-            warn!("{error}; trying again each cycle");
-        }
-        vec![Box::new(shm)]
+        let attached = shm.attach().map_err(SinkError::from);
+        vec![(Box::new(shm), attached)]
     }
 
     fn reload(&mut self) -> Result<Config, String> {

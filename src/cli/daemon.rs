@@ -8,6 +8,7 @@ use crate::sys::clock::SystemClocks;
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
 use clap::Parser;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -70,13 +71,12 @@ pub fn main() -> ExitCode {
 fn check(path: &Path) -> ExitCode {
     match load(path) {
         Ok(config) => {
-            let sources = config.sources.len();
-            let plural = if sources == 1 { "" } else { "s" };
             // Whoever closed the pipe does not want to know.
             let _ = writeln!(
                 std::io::stdout(),
-                "{}: good, {sources} source{plural}",
-                path.display()
+                "{}: good, {}",
+                path.display(),
+                inventory(&config)
             );
             ExitCode::SUCCESS
         }
@@ -99,11 +99,12 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
         signals
             .end_at_the_second()
             .context("cannot catch signals")?;
-        let names = names(&config);
+        let (sources, unit) = (inventory(&config), config.shm.unit);
         let supervisor = Supervisor::start(config, Live::new(Some(file)), Box::new(SystemClocks))?;
+        let version = env!("CARGO_PKG_VERSION");
         info!(
-            "webntpd {} started, sources: {names}",
-            env!("CARGO_PKG_VERSION")
+            "webntpd {version} started with {}: {sources}, to SHM({unit})",
+            file.display()
         );
         supervisor.run(commands(signals, Command::Reload)).await;
         info!("stopped");
@@ -111,13 +112,19 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
     })
 }
 
-fn names(config: &Config) -> String {
-    let names: Vec<&str> = config
+/// How many sources there are, and on how many hosts: whoever runs a host has one vote.
+fn inventory(config: &Config) -> String {
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let hosts: BTreeSet<_> = config
         .sources
         .iter()
-        .map(|source| source.name.as_str())
+        .map(|source| source.url.host_str())
         .collect();
-    names.join(", ")
+    format!(
+        "{} on {}",
+        count(config.sources.len(), "source"),
+        count(hosts.len(), "host")
+    )
 }
 
 /// What signals ask the supervisor to do; SIGHUP means different things to a daemon and to a program at a terminal.

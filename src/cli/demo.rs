@@ -16,7 +16,7 @@ use crate::sys::clock::SystemClocks;
 use crate::sys::shm::{self, Unit};
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -53,7 +53,7 @@ pub(super) fn run() -> anyhow::Result<()> {
             sources,
         };
         let supervisor = Supervisor::start(config, Live::new(None), Box::new(SystemClocks))?;
-        introduce(unit)?;
+        introduce(unit).context("cannot print")?;
         let shown = show(supervisor.status());
         tokio::select! {
             () = supervisor.run(commands(signals, Command::Stop)) => Ok(()),
@@ -105,12 +105,16 @@ fn introduce(unit: Unit) -> std::io::Result<()> {
     )
 }
 
-/// Prints a table for every cycle; fails when nobody reads it any more.
+/// Prints a table for every cycle until nobody reads it any more.
 async fn show(mut status: watch::Receiver<Option<Status>>) -> anyhow::Result<()> {
     while status.changed().await.is_ok() {
         let table = status.borrow_and_update().as_ref().map(Status::table);
         if let Some(table) = table {
-            writeln!(std::io::stdout(), "{table}").context("cannot print the table")?;
+            match writeln!(std::io::stdout(), "{table}") {
+                // Nobody reads it any more.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+                written => written.context("cannot print the table")?,
+            }
         }
     }
     std::future::pending().await

@@ -12,4 +12,6 @@ pub struct Status {
     pub snapshot: Snapshot,
     /// The clocks a moment later.
     pub clock: ClockPair,
+    /// Why no output took the decision, if there is one and none did.
+    pub refused: Option<String>,
 }

@@ -60,20 +60,31 @@ impl Status {
 
     /// The decision, or why there is none, in a line: `3 of 4 sources agree, offset +1.200 ms ± 8.100 ms`.
     pub fn summary(&self) -> String {
-        match &self.snapshot.outcome {
-            Ok(decision) => self.agreement(decision),
-            Err(why) => format!("nothing published: {why}"),
+        match (&self.snapshot.outcome, &self.refused) {
+            (Ok(decision), None) => self.agreement(decision),
+            (Ok(decision), Some(refused)) => {
+                format!("nothing published: {refused}; {}", self.agreement(decision))
+            }
+            (Err(why), _) => format!("nothing published: {why}"),
         }
     }
 
-    fn agreement(&self, decision: &Decision) -> String {
-        let sources = &self.snapshot.sources;
-        let agree =
+    /// How many sources agree with the majority.
+    pub fn agreeing(&self) -> usize {
+        let agrees =
             |source: &&SourceView| !matches!(source.tally, Tally::Falseticker | Tally::Unusable(_));
-        let agreeing = sources.iter().filter(agree).count();
+        self.snapshot.sources.iter().filter(agrees).count()
+    }
+
+    fn agreement(&self, decision: &Decision) -> String {
+        let (agreeing, all) = (self.agreeing(), self.snapshot.sources.len());
+        let agree = if all == 1 {
+            "source agrees"
+        } else {
+            "sources agree"
+        };
         format!(
-            "{agreeing} of {} sources agree, offset {} ± {}, jitter {}",
-            sources.len(),
+            "{agreeing} of {all} {agree}, offset {} ± {}, jitter {}",
             Signed(self.clock.offset(decision.theta_at(self.clock.raw))),
             Length(decision.error_at(self.clock.raw)),
             Length(decision.jitter),
@@ -168,7 +179,11 @@ mod tests {
             raw: start + Span::from_secs(16),
             system: Utc::from_secs(1_795_000_016),
         };
-        Status { snapshot, clock }
+        Status {
+            snapshot,
+            clock,
+            refused: None,
+        }
     }
 
     #[test]
@@ -191,6 +206,17 @@ x liar        1     3    +1.025 s   20.000 ms   ± 12.004 ms
         assert_eq!(
             status.summary(),
             "nothing published: nothing new from any source"
+        );
+    }
+
+    #[test]
+    fn a_decision_that_no_output_took_is_not_called_published() {
+        let mut status = status();
+        status.refused = Some("SHM(2): no room".into());
+        assert!(
+            status
+                .summary()
+                .starts_with("nothing published: SHM(2): no room; 2 of 4 sources agree, ")
         );
     }
 

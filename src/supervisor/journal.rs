@@ -5,20 +5,22 @@ use super::budget::Budget;
 use super::continuity::Break;
 use super::roster::{Changes, Panicked};
 use crate::engine::snapshot::{NoDecision, SourceView, Tally};
-use crate::engine::time::Raw;
+use crate::engine::source::Report;
+use crate::engine::time::{Raw, Span};
 use crate::output::{Published, SinkError};
 use crate::status::Status;
+use crate::status::table::Length;
 use crate::sys::shm::ReaderState;
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// What was said last, of each thing that can change.
 #[derive(Default)]
 pub(super) struct Journal {
-    outcome: Subject<Option<Result<(), Discriminant<NoDecision>>>>,
+    outcome: Subject<Option<Outcome>>,
     sources: HashMap<String, Subject<SourceState>>,
-    outputs: HashMap<usize, Subject<Option<OutputState>>>,
+    outputs: HashMap<usize, Subject<OutputState>>,
     hangs: Option<String>,
 }
 
@@ -37,10 +39,40 @@ struct SourceState {
     answered: bool,
 }
 
+/// How a cycle ended.
 #[derive(PartialEq, Eq)]
-enum OutputState {
-    Published(Published),
-    Failed(String),
+enum Outcome {
+    Published(Quality),
+    /// A decision that no output took.
+    Refused,
+    Undecided(Discriminant<NoDecision>),
+}
+
+/// What is told anew of a decision when it has changed.
+#[derive(Clone, Copy)]
+struct Quality {
+    agreeing: usize,
+    error: Span,
+}
+
+impl Eq for Quality {}
+
+impl PartialEq for Quality {
+    /// Whether the difference is not worth a line: as many sources, and an error of the same order.
+    fn eq(&self, other: &Self) -> bool {
+        let within = |a: Span, b: Span| a <= b.times(4);
+        self.agreeing == other.agreeing
+            && within(self.error, other.error)
+            && within(other.error, self.error)
+    }
+}
+
+/// What an operator should know of an output.
+#[derive(Default)]
+struct OutputState {
+    failure: Option<String>,
+    notice: Option<String>,
+    reader: Option<ReaderState>,
 }
 
 /// A line and how much it matters.
@@ -101,7 +133,6 @@ impl Journal {
         info!(
             "configuration read again, sources: {kept} go on, {started} started, {stopped} stopped"
         );
-        self.outputs.clear();
     }
 
     /// Tells why the old configuration stays.
@@ -128,60 +159,85 @@ impl Journal {
         if status.snapshot.outcome == Err(NoDecision::NothingNew) {
             return;
         }
-        let outcome = Some(
-            status
-                .snapshot
-                .outcome
-                .as_ref()
-                .map(|_| ())
-                .map_err(discriminant),
-        );
-        if self.outcome.said != outcome {
-            self.outcome.said = outcome;
-            let line = match status.snapshot.outcome {
-                Ok(_) => Line::Good(format!("publishing: {}", status.summary())),
-                Err(_) => Line::Bad(status.summary()),
-            };
-            self.outcome.budget.say(now, line);
+        let outcome = match (&status.snapshot.outcome, &status.refused) {
+            (Ok(decision), None) => Outcome::Published(Quality {
+                agreeing: status.agreeing(),
+                error: decision.error_at(now),
+            }),
+            (Ok(_), Some(_)) => Outcome::Refused,
+            (Err(why), _) => Outcome::Undecided(discriminant(why)),
+        };
+        if self.outcome.said.as_ref() == Some(&outcome) {
+            return;
         }
+        let line = match outcome {
+            Outcome::Published(_) => Line::Good(format!("publishing: {}", status.summary())),
+            _ => Line::Bad(status.summary()),
+        };
+        self.outcome.said = Some(outcome);
+        self.outcome.budget.say(now, line);
+    }
+
+    /// Forgets the outputs: there are others now.
+    pub(super) fn outputs_changed(&mut self) {
+        self.outputs.clear();
     }
 
     /// Tells what changed with the output number `k`.
-    pub(super) fn published(&mut self, k: usize, result: Result<Published, SinkError>, now: Raw) {
-        let state = match result {
-            Ok(published) => OutputState::Published(published),
-            Err(error) => OutputState::Failed(error.to_string()),
-        };
-        let output = self.outputs.entry(k).or_default();
-        if output.said.as_ref() == Some(&state) {
-            return;
-        }
-        let line = match &state {
-            OutputState::Failed(error) => {
-                Some(Line::Bad(format!("{error}; trying again each cycle")))
+    pub(super) fn published(&mut self, k: usize, result: &Result<Published, SinkError>, now: Raw) {
+        let Subject { said, budget } = self.outputs.entry(k).or_default();
+        match result {
+            Err(error) => {
+                let failure = error.to_string();
+                if said.failure.as_ref() != Some(&failure) {
+                    budget.say(
+                        now,
+                        Line::Bad(format!("{failure}; trying again each cycle")),
+                    );
+                }
+                said.failure = Some(failure);
             }
-            OutputState::Published(published) => line_of(published),
-        };
-        if let Some(line) = line {
-            output.budget.say(now, line);
+            Ok(published) => {
+                let name = &published.output;
+                if said.failure.take().is_some() {
+                    budget.say(now, Line::Good(format!("{name}: works again")));
+                }
+                if let Some(notice) = &published.notice
+                    && said.notice.as_ref() != Some(notice)
+                {
+                    budget.say(now, Line::Bad(notice.clone()));
+                    said.notice = Some(notice.clone());
+                }
+                // What looks like a reader may be whoever the notice is about.
+                if published.notice.is_none() && published.reader != said.reader {
+                    said.reader = published.reader;
+                    if let Some(reader) = published.reader {
+                        budget.say(now, Line::Good(format!("{name}: {}", words(reader))));
+                    }
+                }
+            }
         }
-        output.said = Some(state);
+    }
+
+    /// Tells how each poll ended, to those who ask for that much.
+    pub(super) fn polled(&self, name: &str, report: &Report) {
+        match report {
+            Report::Sample(exchange) => {
+                debug!("source {name}: sample, delay {}", Length(exchange.delay()))
+            }
+            Report::Missed(reason) => debug!("source {name}: no sample: {reason}"),
+        }
     }
 }
 
-/// What there is to say of samples that were taken.
-fn line_of(published: &Published) -> Option<Line> {
-    if let Some(notice) = &published.notice {
-        return Some(Line::Bad(notice.clone()));
-    }
-    let name = &published.output;
-    Some(Line::Good(match published.reader? {
-        ReaderState::Live => format!("{name}: a daemon takes the samples"),
-        ReaderState::Attached => {
-            format!("{name}: a daemon has the segment, but has not taken the last sample")
+fn words(reader: ReaderState) -> &'static str {
+    match reader {
+        ReaderState::Live => "a daemon takes the samples",
+        ReaderState::Attached => "a daemon has the segment, but has not taken the last sample",
+        ReaderState::Absent => {
+            "no daemon has the segment yet; is it configured, and was it restarted since?"
         }
-        ReaderState::Absent => format!("{name}: no daemon has the segment"),
-    }))
+    }
 }
 
 impl Subject<SourceState> {

@@ -20,7 +20,7 @@ use crate::engine::snapshot::{Decision, NoDecision};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span};
 use crate::engine::{Engine, Settings};
-use crate::output::{Sample, Sink};
+use crate::output::{Sample, Sink, SinkError};
 use crate::poller::{Ask, PollEnd};
 use crate::status::Status;
 use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
@@ -44,8 +44,8 @@ pub trait World: Send {
     /// A source's server, not connected yet; fails if it cannot be asked at all.
     fn server(&mut self, source: &SourceConfig) -> anyhow::Result<Box<dyn Ask>>;
 
-    /// Where samples go. One that does not work yet is tried again with each sample.
-    fn outputs(&mut self, config: &Config) -> Vec<Box<dyn Sink>>;
+    /// Where samples go, and what is wrong with it by now; it is tried again with each sample.
+    fn outputs(&mut self, config: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)>;
 
     /// Reads the configuration again. Fails with all that is wrong with it, a line each.
     fn reload(&mut self) -> Result<Config, String>;
@@ -80,8 +80,9 @@ impl<W: World> Supervisor<W> {
         let (sender, reports) = mpsc::channel(REPORTS);
         let mut roster = Roster::new(sender);
         let plan = roster.plan(&config.sources, &mut world)?;
-        let outputs = world.outputs(&config);
         let now = clocks.read().pair.raw;
+        let mut journal = Journal::default();
+        let outputs = open_outputs(&mut world, &config, &mut journal, now);
         roster.apply(plan, now);
         let (status, _) = watch::channel(None);
         Ok(Self {
@@ -94,7 +95,7 @@ impl<W: World> Supervisor<W> {
             reports,
             status,
             continuity: Continuity::default(),
-            journal: Journal::default(),
+            journal,
         })
     }
 
@@ -152,6 +153,12 @@ impl<W: World> Supervisor<W> {
         {
             self.end_cycle();
         }
+        self.report(end);
+    }
+
+    fn report(&mut self, end: PollEnd) {
+        self.journal
+            .polled(self.roster.name(end.source), &end.report);
         self.engine.report(end.source, end.report);
     }
 
@@ -170,26 +177,40 @@ impl<W: World> Supervisor<W> {
         let clock = self.look_for_a_break();
         // What was received by the end of the cycle belongs to it, even if nobody has looked yet.
         while let Ok(end) = self.reports.try_recv() {
-            self.engine.report(end.source, end.report);
+            self.report(end);
         }
         let Some(snapshot) = self.engine.cycle(clock.raw) else {
             return;
         };
-        if let Ok(decision) = &snapshot.outcome {
-            let clock = self.clocks.read().pair;
-            let sample = sample(decision, clock);
-            for (k, output) in self.outputs.iter_mut().enumerate() {
-                self.journal
-                    .published(k, output.publish(&sample), clock.raw);
-            }
-        }
+        let refused = match &snapshot.outcome {
+            Ok(decision) => self.publish(decision),
+            Err(_) => None,
+        };
         if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
             self.roster.wake();
         }
-        let status = Status { snapshot, clock };
+        let status = Status {
+            snapshot,
+            clock,
+            refused,
+        };
         self.journal.cycle_ended(&status);
         notify::status(&status.summary());
         self.status.send_replace(Some(status));
+    }
+
+    /// Hands a decision to every output. If none takes it: why not.
+    fn publish(&mut self, decision: &Decision) -> Option<String> {
+        let clock = self.clocks.read().pair;
+        let sample = sample(decision, clock);
+        let mut refusals = Vec::new();
+        for (k, output) in self.outputs.iter_mut().enumerate() {
+            let result = output.publish(&sample);
+            self.journal.published(k, &result, clock.raw);
+            refusals.extend(result.err());
+        }
+        let all = !refusals.is_empty() && refusals.len() == self.outputs.len();
+        all.then(|| refusals[0].to_string())
     }
 
     /// Takes a new configuration over, whole or not at all.
@@ -213,13 +234,31 @@ impl<W: World> Supervisor<W> {
         if config.shm != self.config.shm {
             // The old ones withdraw first: the new ones may be the same segments.
             self.outputs.clear();
-            self.outputs = self.world.outputs(&config);
+            self.outputs = open_outputs(&mut self.world, &config, &mut self.journal, now);
         }
         self.engine
             .reconfigure(settings(&config, &self.roster), now);
         self.config = config;
         Ok(changes)
     }
+}
+
+fn open_outputs(
+    world: &mut impl World,
+    config: &Config,
+    journal: &mut Journal,
+    now: Raw,
+) -> Vec<Box<dyn Sink>> {
+    journal.outputs_changed();
+    let opened = world.outputs(config).into_iter().enumerate();
+    opened
+        .map(|(k, (sink, result))| {
+            if let Err(error) = result {
+                journal.published(k, &Err(error), now);
+            }
+            sink
+        })
+        .collect()
 }
 
 fn settings(config: &Config, roster: &Roster) -> Settings {

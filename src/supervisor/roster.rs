@@ -250,6 +250,12 @@ impl Roster {
             .map(|entry| entry.config.name.as_str())
     }
 
+    /// What people call a source.
+    pub(super) fn name(&self, id: SourceId) -> &str {
+        let entry = self.entries.iter().find(|entry| entry.id == id);
+        entry.map_or("(gone)", |entry| &entry.config.name)
+    }
+
     /// The sources as the engine knows them.
     pub(super) fn settings(&self) -> Vec<SourceSettings> {
         let settings = |entry: &Entry| {

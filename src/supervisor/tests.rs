@@ -91,9 +91,9 @@ impl super::World for World {
         }))
     }
 
-    fn outputs(&mut self, _: &Config) -> Vec<Box<dyn Sink>> {
+    fn outputs(&mut self, _: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
         self.stage.lock().unwrap().outputs += 1;
-        vec![Box::new(self.recorder.clone())]
+        vec![(Box::new(self.recorder.clone()), Ok(()))]
     }
 
     fn reload(&mut self) -> Result<Config, String> {
@@ -219,6 +219,24 @@ async fn samples_reach_the_output_once_a_cycle_and_stop_with_the_end() {
     for pair in samples.windows(2) {
         assert!(pair[0].receive < pair[1].receive);
     }
+}
+
+#[tokio::test]
+async fn a_decision_that_no_output_takes_is_not_called_published() {
+    let world = World::default();
+    let refusal = SinkError::OutOfRange {
+        what: "true time",
+        instant: crate::engine::time::Utc::from_secs(-1),
+    };
+    world.recorder.fail_with(Some(refusal.clone()));
+    let mut running = Running::start(&["a"], &world);
+    let status = running.wait(|status| status.snapshot.outcome.is_ok()).await;
+    assert_eq!(status.refused, Some(refusal.to_string()));
+    world.recorder.fail_with(None);
+    running
+        .wait(|status| status.snapshot.outcome.is_ok() && status.refused.is_none())
+        .await;
+    running.stop().await;
 }
 
 #[tokio::test]

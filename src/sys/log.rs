@@ -58,6 +58,8 @@ where
     W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
     tracing_subscriber::fmt()
+        // It would tell of a log that cannot be written on the same standard error, and panic when that fails.
+        .log_internal_errors(false)
         .with_max_level(level)
         .fmt_fields(Fields)
         .event_format(Line { head, now })

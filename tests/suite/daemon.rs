@@ -9,7 +9,8 @@ use nix::sys::signal::Signal;
 
 use crate::fake::{FakeUpstream, OsClock, Setup};
 use crate::host::process::Process;
-use crate::host::{sandbox, webntpd};
+use crate::host::segment::Segment;
+use crate::host::{deadline, sandbox, webntpd};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const DIR: &str = "/run/webntpd";
@@ -35,7 +36,7 @@ fn check_accepts_a_good_configuration() {
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(
             words(&output.stdout),
-            "/run/webntpd/webntpd.toml: good, 1 source\n"
+            "/run/webntpd/webntpd.toml: good, 1 source on 1 host\n"
         );
         assert!(output.stderr.is_empty());
     });
@@ -122,7 +123,7 @@ fn the_service_manager_is_told_of_readiness_state_life_and_end() {
             }
         };
         wait("READY=1");
-        wait("STATUS=1 of 1 sources agree, offset +2");
+        wait("STATUS=1 of 1 source agrees, offset +2");
         // A status comes with every cycle of a second: in six of them a ping at each third of the watchdog's three seconds makes
         // six, one each three seconds only two.
         let (mut cycles, mut pings) = (0, 0);
@@ -135,6 +136,57 @@ fn the_service_manager_is_told_of_readiness_state_life_and_end() {
         daemon.signal(Signal::SIGTERM);
         wait("STOPPING=1");
         assert!(daemon.wait_exit(LIMIT).success());
+    });
+}
+
+#[test]
+fn a_log_that_cannot_be_written_does_not_end_the_daemon() {
+    sandbox::run(|| {
+        let fake = FakeUpstream::start(Setup::with_clock(OsClock { offset_ns: 0 }));
+        let path = webntpd::write_configuration(
+            Path::new(DIR),
+            &webntpd::configuration(2, &[fake.url("http", "/json")]),
+        );
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a full disk");
+        let mut command = webntpd::command();
+        let mut daemon = command
+            .arg("--config")
+            .arg(path)
+            .stderr(full)
+            .spawn()
+            .expect("the program starts");
+        let written = deadline::poll(LIMIT, || {
+            Segment::read(2).filter(|segment| segment.valid == 1)
+        });
+        assert!(written.is_some(), "{:?}", daemon.try_wait());
+        daemon.kill().expect("it runs");
+        daemon.wait().expect("it has been killed");
+    });
+}
+
+#[test]
+fn a_configuration_is_read_again_when_told_and_a_bad_one_changes_nothing() {
+    sandbox::run(|| {
+        let fakes =
+            [0, 0].map(|offset_ns| FakeUpstream::start(Setup::with_clock(OsClock { offset_ns })));
+        let urls = fakes.each_ref().map(|fake| fake.url("http", "/json"));
+        let mut daemon = webntpd::start(Path::new(DIR), &webntpd::configuration(2, &urls[..1]));
+        daemon.wait_line("publishing: 1 of 1 source agrees", LIMIT);
+
+        webntpd::write_configuration(Path::new(DIR), "cycle = \"1s\"\ncolour = 3\n");
+        daemon.signal(Signal::SIGHUP);
+        daemon.wait_line("/run/webntpd/webntpd.toml:2: unknown key", LIMIT);
+        daemon.wait_line("the old one stays in force", LIMIT);
+
+        webntpd::write_configuration(Path::new(DIR), &webntpd::configuration(2, &urls));
+        daemon.signal(Signal::SIGHUP);
+        daemon.wait_line("1 go on, 1 started, 0 stopped", LIMIT);
+        daemon.wait_line("2 of 2 sources agree", LIMIT);
+        assert_eq!(fakes[0].connections(), 1, "its connection was kept");
+        daemon.assert_running();
     });
 }
 

@@ -40,7 +40,7 @@ fn the_wrong_server_is_a_falseticker_and_moves_nothing() {
         assert!((offset_ms(&wrong) - 1_000.0).abs() < 50.0, "{wrong}");
         let decision = demo.wait_line("3 of 4 sources agree", LIMIT);
         assert!(!decision.contains(" s ±"), "{decision}");
-        let honest = demo.wait_line("honest-http", LIMIT);
+        let honest = demo.wait_line("honest-http ", LIMIT);
         assert!(
             "*+-".contains(honest.trim_start().chars().next().expect("a tally")),
             "{honest}"

@@ -4,6 +4,7 @@ mod daemon;
 mod demo;
 mod fake;
 mod feeding;
+mod flood;
 mod host;
 mod layers;
 mod oracle;

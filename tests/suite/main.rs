@@ -6,6 +6,7 @@ mod fake;
 mod feeding;
 mod flood;
 mod host;
+mod journal;
 mod layers;
 mod oracle;
 mod serve;

@@ -12,3 +12,4 @@ mod oracle;
 mod serve;
 mod server;
 mod tool;
+mod unit;

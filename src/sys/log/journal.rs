@@ -106,8 +106,7 @@ mod tests {
         let recorder = Recorder::default();
         let layer = Escaped(recorder.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), events);
-        let pairs = recorder.0.lock().unwrap().clone();
-        pairs
+        recorder.0.lock().unwrap().clone()
     }
 
     fn pair(name: &str, value: &str) -> (String, String) {

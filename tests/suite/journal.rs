@@ -20,8 +20,8 @@ const DIR: &str = "/run/webntpd";
 const SOCKET_DIR: &str = "/run/systemd/journal";
 const AHEAD_NS: i64 = 25_000_000;
 
-/// What loopback and a loaded machine may add.
-const TOLERANCE_NS: i64 = 5_000_000;
+/// What a loaded machine may put between the two readings of the clocks.
+const TOLERANCE_NS: i64 = 1_000_000;
 
 /// Nobody listens there.
 const REFUSED: &str = "http://127.0.0.1:9/";
@@ -131,11 +131,11 @@ fn under_systemd_events_are_entries_with_fields_and_no_lines() {
         assert_eq!(field(&started, "PRIORITY"), "6");
         assert_eq!(field(&started, "SYSLOG_IDENTIFIER"), "webntpd");
 
-        let publishing = journald.wait("publishing: 1 of 1 sources agree, offset +2");
-        let off = (number(&publishing, "OFFSET_NS") - AHEAD_NS).abs();
-        assert!(off < TOLERANCE_NS, "{publishing:?}");
+        let publishing = journald.wait("publishing: 1 of 1 sources agree, offset +");
         let bound = number(&publishing, "BOUND_NS");
-        assert!((1..TOLERANCE_NS).contains(&bound), "{publishing:?}");
+        assert!(bound > 0, "{publishing:?}");
+        let off = (number(&publishing, "OFFSET_NS") - AHEAD_NS).abs();
+        assert!(off <= bound + TOLERANCE_NS, "{publishing:?}");
 
         fake.stop();
         let trouble = journald.wait("source fake-0: ");

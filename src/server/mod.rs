@@ -172,10 +172,10 @@ impl Server {
         async move {
             // Nagle's algorithm would hold a stamped reply back.
             if let Err(error) = stream.set_nodelay(true) {
-                debug!(%peer, "TCP_NODELAY: {error}");
+                debug!(%peer, "{peer}: TCP_NODELAY: {error}");
             }
             if let Err(end) = connection::serve(stream, clock, limits).await {
-                debug!(%peer, "{end}");
+                debug!(%peer, "{peer}: {end}");
             }
         }
     }

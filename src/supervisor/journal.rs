@@ -75,14 +75,36 @@ struct OutputState {
     reader: Option<ReaderState>,
 }
 
-/// A line and how much it matters.
-enum Line {
-    Good(String),
-    Bad(String),
+/// A line for people, and what of it is also a field of the journal's entry.
+#[derive(Default)]
+struct Line<'a> {
+    text: String,
+    is_bad: bool,
+    source: Option<&'a str>,
+    reason: Option<&'a str>,
+    offset: Option<Span>,
+    bound: Option<Span>,
+}
+
+impl Line<'_> {
+    fn good(text: String) -> Self {
+        Self {
+            text,
+            ..Self::default()
+        }
+    }
+
+    fn bad(text: String) -> Self {
+        Self {
+            text,
+            is_bad: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Budget {
-    fn say(&mut self, now: Raw, line: Line) {
+    fn say(&mut self, now: Raw, line: Line<'_>) {
         let Some(unsaid) = self.take(now) else {
             return;
         };
@@ -90,9 +112,19 @@ impl Budget {
             0 => String::new(),
             unsaid => format!(" ({unsaid} changes since the last line about it were not told)"),
         };
-        match line {
-            Line::Good(line) => info!("{line}{rest}"),
-            Line::Bad(line) => warn!("{line}{rest}"),
+        let Line {
+            text,
+            is_bad,
+            source,
+            reason,
+            ..
+        } = line;
+        let offset_ns = line.offset.map(Span::as_nanos);
+        let bound_ns = line.bound.map(Span::as_nanos);
+        if is_bad {
+            warn!(source, reason, offset_ns, bound_ns, "{text}{rest}");
+        } else {
+            info!(source, reason, offset_ns, bound_ns, "{text}{rest}");
         }
     }
 }
@@ -170,9 +202,22 @@ impl Journal {
         if self.outcome.said.as_ref() == Some(&outcome) {
             return;
         }
-        let line = match outcome {
-            Outcome::Published(_) => Line::Good(format!("publishing: {}", status.summary())),
-            _ => Line::Bad(status.summary()),
+        let reason = status
+            .snapshot
+            .outcome
+            .as_ref()
+            .err()
+            .map(ToString::to_string);
+        let line = match &status.snapshot.outcome {
+            Ok(decision) if status.refused.is_none() => Line {
+                offset: Some(status.clock.offset(decision.theta_at(now))),
+                bound: Some(decision.error_at(now)),
+                ..Line::good(format!("publishing: {}", status.summary()))
+            },
+            _ => Line {
+                reason: status.refused.as_deref().or(reason.as_deref()),
+                ..Line::bad(status.summary())
+            },
         };
         self.outcome.said = Some(outcome);
         self.outcome.budget.say(now, line);
@@ -192,7 +237,7 @@ impl Journal {
                 if said.failure.as_ref() != Some(&failure) {
                     budget.say(
                         now,
-                        Line::Bad(format!("{failure}; trying again each cycle")),
+                        Line::bad(format!("{failure}; trying again each cycle")),
                     );
                 }
                 said.failure = Some(failure);
@@ -200,19 +245,19 @@ impl Journal {
             Ok(published) => {
                 let name = &published.output;
                 if said.failure.take().is_some() {
-                    budget.say(now, Line::Good(format!("{name}: works again")));
+                    budget.say(now, Line::good(format!("{name}: works again")));
                 }
                 if let Some(notice) = &published.notice
                     && said.notice.as_ref() != Some(notice)
                 {
-                    budget.say(now, Line::Bad(notice.clone()));
+                    budget.say(now, Line::bad(notice.clone()));
                     said.notice = Some(notice.clone());
                 }
                 // What looks like a reader may be whoever the notice is about.
                 if published.notice.is_none() && published.reader != said.reader {
                     said.reader = published.reader;
                     if let Some(reader) = published.reader {
-                        budget.say(now, Line::Good(format!("{name}: {}", words(reader))));
+                        budget.say(now, Line::good(format!("{name}: {}", words(reader))));
                     }
                 }
             }
@@ -253,33 +298,41 @@ impl Subject<SourceState> {
             },
             answered: self.said.answered || source.reading.is_some(),
         };
-        let mut say = |line| self.budget.say(now, line);
+        let mut say = |is_bad, reason, what: &str| {
+            let text = format!("source {name}: {what}");
+            self.budget.say(
+                now,
+                Line {
+                    text,
+                    is_bad,
+                    reason,
+                    source: Some(name),
+                    ..Line::default()
+                },
+            );
+        };
         match (&self.said.trouble, &state.trouble) {
             (before, Some(reason)) if before.as_ref() != Some(reason) => {
-                say(Line::Bad(format!("source {name}: {reason}")));
+                say(true, Some(reason.as_str()), reason)
             }
-            (Some(_), None) => say(Line::Good(format!("source {name}: answers again"))),
-            (None, None) if state.answered && !self.said.answered => {
-                say(Line::Good(format!("source {name}: answers")));
-            }
+            (Some(_), None) => say(false, None, "answers again"),
+            (None, None) if state.answered && !self.said.answered => say(false, None, "answers"),
             _ => {}
         }
         if state.falseticker && !self.said.falseticker {
-            say(Line::Bad(format!(
-                "source {name}: falseticker, it contradicts the majority"
-            )));
+            say(true, None, "falseticker, it contradicts the majority");
         } else if self.said.falseticker && !state.falseticker {
-            say(Line::Good(format!(
-                "source {name}: agrees with the majority again"
-            )));
+            say(false, None, "agrees with the majority again");
         }
         if let Some(reading) = &source.reading
             && reading.misfits > 0
         {
             let dropped = reading.misfits;
-            say(Line::Bad(format!(
-                "source {name}: its time or its route stepped, {dropped} older samples were dropped"
-            )));
+            say(
+                true,
+                None,
+                &format!("its time or its route stepped, {dropped} older samples were dropped"),
+            );
         }
         self.said = state;
     }

@@ -1,11 +1,29 @@
-//! The log: one line an event, on standard error.
+//! The log: events for people as lines on standard error, for people and machines as entries of the journal.
 //!
-//! In: tracing events. Out: `2026-07-31T12:00:00.123Z WARN text key=value`; under systemd, whose journal
-//! keeps the time itself, `<4>text key=value` (`sd-daemon(3)`). Peers' text may be part of an event:
-//! whatever could end the line, move the cursor or turn the text around is written as an escape, in
-//! message and fields alike (tracing-subscriber's own formats let line feeds pass).
+//! In: tracing events. Out, of three ways the best that there is:
 //!
-//! It does not filter by module, rotate or buffer.
+//! 1. under systemd an entry sent to journald: `MESSAGE`, `PRIORITY`, and each of the event's fields under its own name in
+//!    capitals (`journalctl -u webntpd SOURCE=tokyo`);
+//! 2. where journald's socket is out of reach, a line for the stream that it reads, `<4>text` (`sd-daemon(3)`);
+//! 3. else a line with its time, `2026-07-31T12:00:00.123Z WARN text`.
+//!
+//! The text tells people everything. Fields are for machines, say nothing that the text does not, and go to the journal only.
+//! They have no prefix, and no name that `systemd.journal-fields(7)` has taken:
+//!
+//! | field | means |
+//! |---|---|
+//! | `SOURCE` | name of the source concerned |
+//! | `REASON` | why its poll gave nothing, or why nothing is published |
+//! | `OFFSET_NS` | system clock to true time, nanoseconds, positive: the system clock is behind |
+//! | `BOUND_NS` | how far from that the true time may be, nanoseconds |
+//! | `PEER` | address of a client |
+//!
+//! Peers' text may be part of an event: whatever could end the line, move the cursor or turn the text around is written as
+//! an escape, in the text and in fields alike. What a field may hold cannot become another field: lengths go before values.
+//!
+//! It does not filter by module, rotate or buffer, and knows no spans.
+
+mod journal;
 
 use crate::engine::time::Utc;
 use crate::sys::clock::system_now;
@@ -15,21 +33,28 @@ use std::os::unix::fs::MetadataExt;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 pub use tracing::level_filters::LevelFilter;
 
-/// Sends events of `level` and above to standard error from now on. A second call changes nothing.
+/// Sends events of `level` and above to the log from now on. A second call changes nothing.
 pub fn init(level: LevelFilter) {
     let head = if stderr_is_journal() {
-        Head::Priority
+        match journal::subscriber(level) {
+            Ok(subscriber) => return install(subscriber),
+            // It may stand in the way of fields, never of the log itself.
+            Err(_) => Head::Priority,
+        }
     } else {
         Head::Time {
             colour: io::stderr().is_terminal(),
         }
     };
-    let subscriber = subscriber(level, head, io::stderr, system_now);
+    install(lines(level, head, io::stderr, system_now));
+}
+
+fn install(subscriber: impl Subscriber + Send + Sync + 'static) {
     // An error means that there is a log already.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
@@ -53,7 +78,7 @@ fn stderr_is_journal() -> bool {
         .is_ok_and(|stream| named == format!("{}:{}", stream.dev(), stream.ino()))
 }
 
-fn subscriber<W>(level: LevelFilter, head: Head, out: W, now: fn() -> Utc) -> impl Subscriber
+fn lines<W>(level: LevelFilter, head: Head, out: W, now: fn() -> Utc) -> impl Subscriber
 where
     W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -61,7 +86,6 @@ where
         // It would tell of a log that cannot be written on the same standard error, and panic when that fails.
         .log_internal_errors(false)
         .with_max_level(level)
-        .fmt_fields(Fields)
         .event_format(Line { head, now })
         .with_writer(out)
         .finish()
@@ -79,7 +103,7 @@ where
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        _context: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -92,20 +116,12 @@ where
                 write!(writer, "{time} {before}{level}{after} ")?;
             }
         }
-        for span in context
-            .event_scope()
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-        {
-            write!(writer, "{}", span.name())?;
-            if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
-                && !fields.is_empty()
-            {
-                write!(writer, "{{{fields}}}")?;
-            }
-            write!(writer, ": ")?;
-        }
-        context.format_fields(writer.by_ref(), event)?;
+        let mut text = Text {
+            out: Escaping(writer.by_ref()),
+            result: Ok(()),
+        };
+        event.record(&mut text);
+        text.result?;
         writeln!(writer)
     }
 }
@@ -140,62 +156,28 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// The message as it is, every other field as `key=value`, all of it escaped.
-struct Fields;
-
-impl<'w> FormatFields<'w> for Fields {
-    fn format_fields<R: tracing_subscriber::field::RecordFields>(
-        &self,
-        writer: Writer<'w>,
-        fields: R,
-    ) -> fmt::Result {
-        let mut visitor = Visitor {
-            out: Escaping(writer),
-            first: true,
-            result: Ok(()),
-        };
-        fields.record(&mut visitor);
-        visitor.result
-    }
-}
-
-struct Visitor<'w> {
-    out: Escaping<'w>,
-    first: bool,
+/// Writes an event's text and leaves its fields to the journal.
+struct Text<W> {
+    out: Escaping<W>,
     result: fmt::Result,
 }
 
-impl Visitor<'_> {
-    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        if self.result.is_err() {
-            return;
-        }
-        let blank = if std::mem::take(&mut self.first) {
-            ""
-        } else {
-            " "
-        };
-        self.result = match field.name() {
-            "message" => write!(self.out, "{blank}{value}"),
-            name => write!(self.out, "{blank}{name}={value}"),
-        };
-    }
-}
-
-impl Visit for Visitor<'_> {
+impl<W: fmt::Write> Visit for Text<W> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write(field, format_args!("{value:?}"));
+        if field.name() == "message" {
+            self.result = write!(self.out, "{value:?}");
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.write(field, format_args!("{value}"));
+        self.record_debug(field, &format_args!("{value}"));
     }
 }
 
 /// Passes text on with everything escaped that is not plain to see on its line.
-struct Escaping<'w>(Writer<'w>);
+struct Escaping<W>(W);
 
-impl fmt::Write for Escaping<'_> {
+impl<W: fmt::Write> fmt::Write for Escaping<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for part in text.split_inclusive(is_hostile) {
             let last = part.chars().next_back().filter(|&c| is_hostile(c));
@@ -218,8 +200,15 @@ fn is_hostile(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::sync::{Arc, Mutex};
-    use tracing::{debug, error, info, info_span, warn};
+    use tracing::{debug, error, info, warn};
+
+    /// What a peer might send.
+    pub(super) const EVIL: &str =
+        "a\n<0>forged\r\x1b[2J\x07\u{9b}31m\u{2028}\u{202e}\0\x7f\tz é \\ \"quoted\" 日本";
+    /// What shall be seen of it.
+    pub(super) const VISIBLE: &str = "a\\n<0>forged\\r\\u{1b}[2J\\u{7}\\u{9b}31m\\u{2028}\\u{202e}\\u{0}\\u{7f}\\tz é \\ \"quoted\" 日本";
 
     #[derive(Clone, Default)]
     struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -238,26 +227,26 @@ mod tests {
         let memory = Memory::default();
         let out = memory.clone();
         let now = || Utc::from_nanos(1_790_557_227_050_999_999);
-        let subscriber = subscriber(level, head, move || out.clone(), now);
+        let subscriber = lines(level, head, move || out.clone(), now);
         tracing::subscriber::with_default(subscriber, events);
         let bytes = memory.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
 
     #[test]
-    fn a_line_has_time_level_text_and_fields() {
+    fn a_line_has_time_level_and_text_and_leaves_fields_to_the_journal() {
         let line = logged(LevelFilter::INFO, Head::Time { colour: false }, || {
-            warn!(source = "tokyo", count = 3, "no reply");
+            warn!(source = "tokyo", count = 3, "source {}: no reply", "tokyo");
             debug!("not asked for");
         });
         assert_eq!(
             line,
-            "2026-09-28T01:00:27.050Z WARN no reply source=tokyo count=3\n"
+            "2026-09-28T01:00:27.050Z WARN source tokyo: no reply\n"
         );
     }
 
     #[test]
-    fn under_systemd_the_level_is_a_number_and_the_journal_keeps_the_time() {
+    fn on_the_journals_stream_the_level_is_a_number_and_the_journal_keeps_the_time() {
         let lines = logged(LevelFilter::DEBUG, Head::Priority, || {
             error!("a");
             warn!("b");
@@ -265,15 +254,6 @@ mod tests {
             debug!("d");
         });
         assert_eq!(lines, "<3>a\n<4>b\n<6>c\n<7>d\n");
-    }
-
-    #[test]
-    fn spans_stand_before_the_text() {
-        let line = logged(LevelFilter::INFO, Head::Priority, || {
-            let _source = info_span!("source", name = "to\nkyo").entered();
-            info!("up");
-        });
-        assert_eq!(line, "<6>source{name=to\\nkyo}: up\n");
     }
 
     #[test]
@@ -286,26 +266,26 @@ mod tests {
 
     #[test]
     fn a_peers_text_cannot_forge_a_line_or_reach_the_terminal() {
-        let evil =
-            "a\n<0>forged\r\x1b[2J\x07\u{9b}31m\u{2028}\u{202e}\0\x7f\tz é \\ \"quoted\" 日本";
         let lines = logged(LevelFilter::INFO, Head::Priority, || {
-            info!("{evil}");
-            info!(evil, "str");
-            info!(%evil, "display");
-            info!(?evil, "debug");
-            info!(
-                error = &io::Error::other(evil) as &dyn std::error::Error,
-                "error"
-            );
+            info!("{EVIL}");
+            info!(reason = EVIL, "field");
+            let error = io::Error::other(EVIL);
+            info!(message = &error as &dyn std::error::Error);
         });
-        let visible = "a\\n<0>forged\\r\\u{1b}[2J\\u{7}\\u{9b}31m\\u{2028}\\u{202e}\\u{0}\\u{7f}\\tz é \\ \"quoted\" 日本";
         let lines: Vec<_> = lines.split_terminator('\n').collect();
-        assert_eq!(lines.len(), 5, "{lines:#?}");
-        assert_eq!(lines[0], format!("<6>{visible}"));
-        assert_eq!(lines[1], format!("<6>str evil={visible}"));
-        assert_eq!(lines[2], format!("<6>display evil={visible}"));
-        for line in lines {
-            assert!(!line.chars().any(is_hostile), "{line:?}");
+        let text = format!("<6>{VISIBLE}");
+        assert_eq!(lines, [&text, "<6>field", &text]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_stays_on_its_line(text: String) {
+            let mut escaped = String::new();
+            write!(Escaping(&mut escaped), "{text}").unwrap();
+            prop_assert!(!escaped.contains(is_hostile));
+            if !text.contains(is_hostile) {
+                prop_assert_eq!(escaped, text);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! * [`sandbox`]: a test's body inside namespaces of its own
 //! * [`process`]: a program that runs beside the test, its log, its end
 //! * [`ntpsec`], [`chronyd`]: the daemons, and what they say about the clock that they are fed
+//! * [`systemd`]: what judges the unit, without being this machine's init
 //! * [`segment`]: NTP's shared memory, as another process sees it
 //! * [`deadline`]: waiting for an event, not for a guessed time
 //!
@@ -14,6 +15,7 @@ pub(crate) mod ntpsec;
 pub(crate) mod process;
 pub(crate) mod sandbox;
 pub(crate) mod segment;
+pub(crate) mod systemd;
 pub(crate) mod webntpd;
 
 mod proof;
@@ -23,17 +25,22 @@ use std::process::Command;
 
 /// One of the programs that `tests/run` provides.
 fn daemon(program: &str) -> Command {
+    Command::new(provided(&format!("bin/{program}")))
+}
+
+/// A file or directory that `tests/run` provides.
+fn provided(name: &str) -> PathBuf {
     let root = std::env::var_os("WEBNTPD_DAEMONS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/daemons"),
         PathBuf::from,
     );
-    let path = root.join("bin").join(program);
+    let path = root.join(name);
     assert!(
         path.exists(),
         "{} is missing: run tests/run, which fetches it",
         path.display()
     );
-    Command::new(path)
+    path
 }
 
 /// Debian's own Python: one of the user's may be out of reach for whoever runs the tests.

@@ -2,7 +2,7 @@
 //!
 //! In: a checked configuration and the outputs. Out: a [`Daemon`] that is ready to run.
 
-use crate::config::{Config, Source as SourceConfig};
+use crate::config::{self, CaFileError, Config, Source as SourceConfig};
 use crate::engine::source::{Pace, Source};
 use crate::engine::time::{Raw, Span};
 use crate::engine::{Engine, Settings, SourceId, SourceSettings};
@@ -15,12 +15,6 @@ use crate::sys::clock::raw_now;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
-
-/// Greatest half-width of a bound that is believed.
-const MAX_BOUND: Span = Span::from_millis(1_500);
-
-/// A source that fails is asked again after this much at the latest (or after its poll interval, if that is longer).
-const MAX_POLL: Span = Span::from_secs(64);
 
 /// At the start the sources are asked one after the other, this far apart.
 const START_APART: Span = Span::from_millis(100);
@@ -35,6 +29,14 @@ pub enum BuildError {
         name: String,
         /// What is wrong with it.
         cause: TargetError,
+    },
+    /// A source's `ca-file` has changed since the configuration was checked.
+    #[error("source {name}: ca-file {cause}")]
+    CaFile {
+        /// Name of the source.
+        name: String,
+        /// What is wrong with it.
+        cause: CaFileError,
     },
     /// There is nothing to verify certificates with.
     #[error(transparent)]
@@ -55,19 +57,12 @@ impl Daemon {
         let now = raw_now();
         let settings = Settings {
             cycle: config.cycle,
-            min_agreeing: None,
-            max_bound: MAX_BOUND,
+            min_agreeing: config.select.min_agreeing,
+            max_bound: config.select.max_bound,
             sources: config.sources.iter().map(source_settings).collect(),
         };
         let (sender, reports) = mpsc::channel(supervisor::REPORTS);
         let tls = Arc::new(Tls::new(Vec::new()));
-        if config
-            .sources
-            .iter()
-            .any(|source| matches!(source.url.scheme(), "https" | "wss"))
-        {
-            tls.load()?;
-        }
         let pollers = config
             .sources
             .iter()
@@ -81,7 +76,11 @@ impl Daemon {
                 Ok(Poller {
                     id: SourceId(k),
                     source: schedule(source, k, config.sources.len(), now),
-                    upstream: Upstream::new(target, tls.clone(), Deadlines::default()),
+                    upstream: Upstream::new(
+                        target.with_address_family(source.address_family),
+                        source_tls(source, &tls)?,
+                        Deadlines::each(source.timeout),
+                    ),
                     reports: sender.clone(),
                 })
             })
@@ -110,25 +109,43 @@ impl Daemon {
     }
 }
 
+/// How to speak TLS to a source: as to all of them, unless it has certificates of its own to trust. They are
+/// loaded at once if they will be needed.
+fn source_tls(source: &SourceConfig, shared: &Arc<Tls>) -> Result<Arc<Tls>, BuildError> {
+    let tls = match &source.ca_file {
+        None => Arc::clone(shared),
+        Some(path) => {
+            let roots = config::certificates(path).map_err(|cause| BuildError::CaFile {
+                name: source.name.clone(),
+                cause,
+            })?;
+            Arc::new(Tls::new(roots))
+        }
+    };
+    if source.is_encrypted() {
+        tls.load()?;
+    }
+    Ok(tls)
+}
+
 fn source_settings(source: &SourceConfig) -> SourceSettings {
     SourceSettings {
         name: source.name.clone(),
-        // Whoever runs a host runs all of it: two URLs of one host are one witness.
-        operator: source.url.host_str().unwrap_or_default().to_owned(),
-        poll: source.poll,
-        prefer: false,
-        noselect: false,
+        operator: source.operator.clone(),
+        poll: source.min_poll,
+        prefer: source.prefer,
+        noselect: source.noselect,
         coarse: false,
     }
 }
 
 /// The schedule of source number `k` of `count`: at once, and then each in its own part of the poll interval.
 fn schedule(source: &SourceConfig, k: usize, count: usize, now: Raw) -> Source {
-    let poll = source.poll;
+    let poll = source.min_poll;
     let (k, count) = (k as i64, count.max(1) as i64);
     let pace = Pace {
         poll,
-        max_poll: poll.max(MAX_POLL),
+        max_poll: source.max_poll,
         phase: Span::from_nanos(poll.times(2 * k + 1).as_nanos() / (2 * count)),
     };
     Source::new(

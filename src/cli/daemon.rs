@@ -2,9 +2,10 @@
 
 use super::{LogArguments, demo, runtime};
 use crate::app::Daemon;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Level, Shm};
 use crate::output::{ShmSink, Sink};
-use crate::sys::shm::Unit;
+use crate::sys::log::LevelFilter;
+use crate::sys::shm::{Policy, Unit};
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
 use clap::Parser;
@@ -47,14 +48,15 @@ pub fn main() -> ExitCode {
     if arguments.check {
         return check(&arguments.config);
     }
-    arguments.log.init();
     let result = if arguments.demo {
+        arguments.log.init();
         demo::run()
     } else {
         let config = match load(&arguments.config) {
             Ok(config) => config,
             Err(code) => return code,
         };
+        arguments.log.init_or(log_level(config.log.level));
         run(&config)
     };
     match result {
@@ -101,7 +103,7 @@ fn run(config: &Config) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let mut signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
             .context("cannot catch signals")?;
-        let mut shm = ShmSink::new(Unit(config.shm.unit));
+        let mut shm = ShmSink::new(Unit(config.shm.unit), shm_policy(&config.shm));
         if let Err(error) = shm.attach() {
             warn!("{error}; trying again each cycle");
         }
@@ -116,6 +118,24 @@ fn run(config: &Config) -> anyhow::Result<()> {
         info!("stopped");
         Ok(())
     })
+}
+
+fn shm_policy(shm: &Shm) -> Policy {
+    Policy {
+        mode: shm.mode,
+        owner_check: shm.owner_check,
+    }
+}
+
+fn log_level(level: Level) -> LevelFilter {
+    match level {
+        Level::Off => LevelFilter::OFF,
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    }
 }
 
 fn names(config: &Config) -> String {

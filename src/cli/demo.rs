@@ -6,12 +6,12 @@
 use super::daemon::stopped;
 use super::runtime;
 use crate::app::Daemon;
-use crate::config::{Config, Protocol, Shm, Source};
+use crate::config::{Config, Shm, Source};
 use crate::engine::time::Span;
 use crate::output::{ShmSink, Sink};
 use crate::server::{Server, ServerClock};
 use crate::status::{Status, table};
-use crate::sys::shm::{self, Unit};
+use crate::sys::shm::{self, Policy, Unit};
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
 use std::io::Write as _;
@@ -43,12 +43,12 @@ pub(super) fn run() -> anyhow::Result<()> {
         let unit = shm::free_unit(UNITS)
             .context("all shared memory units from 128 to 255 are taken; see ipcs -m")?;
         let _segment = OwnSegment(unit);
-        let mut shm = ShmSink::new(unit);
+        let mut shm = ShmSink::new(unit, Policy::usual(unit));
         shm.attach().context("cannot make a segment for the demo")?;
         let config = Config {
             cycle: CYCLE,
-            shm: Shm { unit: unit.0 },
-            sources,
+            shm: Shm::of_unit(unit.0),
+            ..Config::of(sources)
         };
         let outputs: Vec<Box<dyn Sink>> = vec![Box::new(shm)];
         let daemon = Daemon::build(&config, outputs)?;
@@ -66,7 +66,7 @@ struct OwnSegment(Unit);
 
 impl Drop for OwnSegment {
     fn drop(&mut self) {
-        let mut shm = ShmSink::new(self.0);
+        let mut shm = ShmSink::new(self.0, Policy::usual(self.0));
         // A segment that this process did not make is not removed.
         let _ = shm.attach();
         shm.remove();
@@ -82,12 +82,8 @@ async fn start_servers(tasks: &mut JoinSet<()>) -> anyhow::Result<Vec<Source>> {
             .await
             .with_context(|| format!("cannot listen on {host}"))?;
         let url = format!("{scheme}://{}/", server.local_addr());
-        sources.push(Source {
-            name: name.into(),
-            url: Url::parse(&url).expect("an address makes a URL"),
-            protocol: Protocol::WebNtp,
-            poll: POLL,
-        });
+        let url = Url::parse(&url).expect("an address makes a URL");
+        sources.push(Source::new(name, url, POLL));
         tasks.spawn(server.run(std::future::pending()));
     }
     Ok(sources)

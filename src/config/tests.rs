@@ -1,10 +1,13 @@
 //! The texts that a person gets, from a file to its problems: they are part of what the program promises.
 
+mod shipped;
+mod sources;
+
 use super::*;
 use crate::engine::time::Span;
+use crate::protocol::stamp::Rounding;
 use proptest::prelude::*;
-
-const SHIPPED: &str = include_str!("../../config/webntpd.toml");
+use std::path::PathBuf;
 
 /// What `parse` says about a text, without the name of the file.
 fn problems(text: &str) -> Vec<String> {
@@ -31,70 +34,118 @@ fn source_problems(lines: &str) -> Vec<String> {
 fn an_empty_file_has_the_defaults_and_no_source() {
     let config = Config {
         cycle: Span::from_secs(16),
-        shm: Shm { unit: 2 },
+        shm: Shm {
+            unit: 2,
+            mode: 0o666,
+            owner_check: true,
+        },
+        select: Select {
+            min_agreeing: None,
+            max_bound: Span::from_millis(1_500),
+        },
+        log: Log { level: Level::Info },
         sources: Vec::new(),
     };
-    assert_eq!(parse("", "f"), Ok(config.clone()));
-    assert_eq!(parse(SHIPPED, "f"), Ok(config));
-}
-
-#[test]
-fn the_example_lines_of_the_shipped_file_hold_the_defaults_and_two_sources() {
-    let text: String = SHIPPED
-        .lines()
-        .map(|line| match line.strip_prefix('#') {
-            Some(key) if !key.starts_with(' ') => format!("{key}\n"),
-            _ => format!("{line}\n"),
-        })
-        .collect();
-    let config = parse(&text, "f").expect("the examples are right");
-    let defaults = parse("", "f").expect("nothing is wrong with nothing");
-    assert_eq!((config.cycle, config.shm), (defaults.cycle, defaults.shm));
-    let urls: Vec<_> = config
-        .sources
-        .iter()
-        .map(|source| source.url.as_str())
-        .collect();
-    assert_eq!(
-        urls,
-        [
-            "https://webntp.shogo82148.com/json",
-            "wss://webntp.shogo82148.com/websocket"
-        ]
-    );
-    assert_eq!(config.sources[0].poll, Span::from_secs(64));
-    assert_eq!(config.sources[1].poll, config.cycle);
+    assert_eq!(parse("", "f"), Ok(config));
 }
 
 #[test]
 fn every_key_is_read() {
     let text = r#"
         cycle = "1m"
-        shm.unit = 0x11
+        shm = { unit = 0x11, mode = "0660", owner-check = false }
+        select = { min-agreeing = 2, max-bound = "250ms" }
+        log.level = "debug"
         source = [
-            { name = "東京", url = "ws://a:81/b?c", protocol = "webntp", poll = "1024s" },
-            { name = "b", url = "http://b/" },
+            {
+                name = "東京",
+                url = "wss://a:81/b?c",
+                protocol = "webntp",
+                min-poll = "2s",
+                max-poll = "1024s",
+                burst = false,
+                operator = "Us",
+                prefer = true,
+                noselect = false,
+                offset = "-1500us",
+                rounding = "rounds",
+                timeout = "60s",
+                ca-file = "/etc/ssl/ours.pem",
+                address-family = "ipv6",
+            },
+            { name = "b", url = "http://B.example./", noselect = true },
+            { name = "c", url = "http://c/", poll = "5s" },
         ]
     "#;
     let config = Config {
         cycle: Span::from_secs(60),
-        shm: Shm { unit: 17 },
+        shm: Shm {
+            unit: 17,
+            mode: 0o660,
+            owner_check: false,
+        },
+        select: Select {
+            min_agreeing: Some(2),
+            max_bound: Span::from_millis(250),
+        },
+        log: Log {
+            level: Level::Debug,
+        },
         sources: vec![
             Source {
                 name: "東京".to_owned(),
-                url: "ws://a:81/b?c".parse().expect("a URL"),
+                url: "wss://a:81/b?c".parse().expect("a URL"),
                 protocol: Protocol::WebNtp,
-                poll: Span::from_secs(1_024),
+                min_poll: Span::from_secs(2),
+                max_poll: Span::from_secs(1_024),
+                burst: false,
+                operator: "us".to_owned(),
+                prefer: true,
+                noselect: false,
+                offset: Span::from_micros(-1_500),
+                rounding: Rounding::Rounds,
+                timeout: Span::from_secs(60),
+                ca_file: Some(PathBuf::from("/etc/ssl/ours.pem")),
+                address_family: AddressFamily::Ipv6,
             },
             Source {
                 name: "b".to_owned(),
-                url: "http://b/".parse().expect("a URL"),
+                url: "http://b.example./".parse().expect("a URL"),
                 protocol: Protocol::WebNtp,
-                poll: Span::from_secs(60),
+                min_poll: Span::from_secs(60),
+                max_poll: Span::from_secs(64),
+                burst: true,
+                operator: "b.example".to_owned(),
+                prefer: false,
+                noselect: true,
+                offset: Span::ZERO,
+                rounding: Rounding::Unknown,
+                timeout: Span::from_secs(5),
+                ca_file: None,
+                address_family: AddressFamily::Any,
+            },
+            Source {
+                max_poll: Span::from_secs(5),
+                ..Source::new("c", "http://c/".parse().expect("a URL"), Span::from_secs(5))
             },
         ],
     };
     assert_eq!(parse(text, "f"), Ok(config));
+}
+
+#[test]
+fn units_0_and_1_are_private_unless_the_file_says_otherwise() {
+    for (text, mode) in [
+        ("unit = 0", 0o600),
+        ("unit = 1", 0o600),
+        ("unit = 2", 0o666),
+        ("unit = 255", 0o666),
+        ("unit = 1\nmode = '666'", 0o666),
+        ("unit = 2\nmode = '0600'", 0o600),
+    ] {
+        let config = parse(&format!("[shm]\n{text}"), "f").expect(text);
+        assert_eq!(config.shm.mode, mode, "{text}");
+    }
 }
 
 #[test]
@@ -155,6 +206,38 @@ fn ranges_include_their_ends() {
             "cycle = '99999999999999999999h'",
             Some("1: cycle 99999999999999999999h is above 1024s; lower it to at most 1024s"),
         ),
+        ("select.max-bound = '1ms'", None),
+        ("select.max-bound = '10s'", None),
+        (
+            "select.max-bound = '0ms'",
+            Some("1: select: max-bound 0ms is below 1ms; raise it to at least 1ms"),
+        ),
+        (
+            "select.max-bound = '11s'",
+            Some("1: select: max-bound 11s is above 10s; lower it to at most 10s"),
+        ),
+        ("select.min-agreeing = 1", None),
+        ("select.min-agreeing = 64", None),
+        (
+            "select.min-agreeing = 0",
+            Some("1: select: min-agreeing 0 is below 1; raise it to at least 1"),
+        ),
+        (
+            "select.min-agreeing = 65",
+            Some("1: select: min-agreeing 65 is above 64; lower it to at most 64"),
+        ),
+        ("shm.mode = '0600'", None),
+        ("shm.mode = '0666'", None),
+        (
+            "shm.mode = '0400'",
+            Some("1: shm: mode \"0400\" keeps its owner from reading or writing; write \"0600\""),
+        ),
+        (
+            "shm.mode = '0667'",
+            Some(
+                "1: shm: mode \"0667\" lets somebody execute what cannot be executed; write \"0666\"",
+            ),
+        ),
         ("shm.unit = 0", None),
         ("shm.unit = 255", None),
         (
@@ -204,6 +287,42 @@ fn a_wrong_type_is_named_with_the_right_one() {
             "1: shm: unit is a float, not an integer; write unit = 2",
         ),
         (
+            "shm.mode = 666",
+            "1: shm: mode is the bare number 666; write \"0666\"",
+        ),
+        (
+            "shm.mode = 0o660",
+            "1: shm: mode is the bare number 0o660; write \"0660\"",
+        ),
+        (
+            "shm.mode = 438",
+            "1: shm: mode is the bare number 438; write it in octal and in quotes, like \"0666\"",
+        ),
+        (
+            "shm.mode = 0666",
+            "1: 0666 is not in quotes; write \"0666\"",
+        ),
+        (
+            "shm.mode = 'rw'",
+            "1: shm: mode \"rw\" is not a mode; write it in octal and in quotes, like \"0666\"",
+        ),
+        (
+            "shm.mode = true",
+            "1: shm: mode is a boolean, not a string; write mode = \"0666\"",
+        ),
+        (
+            "shm.owner-check = 'no'",
+            "1: shm: owner-check is a string, not true or false; write owner-check = true",
+        ),
+        (
+            "log.level = 'loud'",
+            "1: log: level \"loud\" is unknown; write \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\" or leave it out",
+        ),
+        (
+            "log = 'info'",
+            "1: log is a string, not a table; write [log]",
+        ),
+        (
             "[source]\nname = 'a'",
             "1: source is a table, not an array of tables; write [[source]]",
         ),
@@ -234,6 +353,22 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         ("unit = 2", "1: unknown key \"unit\"; move it to [shm]"),
         (
+            "shm.owner_check = true",
+            "1: shm: unknown key \"owner_check\"; did you mean \"owner-check\"?",
+        ),
+        (
+            "max-bound = '1s'",
+            "1: unknown key \"max-bound\"; move it to [select]",
+        ),
+        (
+            "Level = 'info'",
+            "1: unknown key \"Level\"; move it to [log]",
+        ),
+        (
+            "[selection]\nmin-agreeing = 1",
+            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, select, log, source",
+        ),
+        (
             "[shm]\ncycle = '1s'",
             "2: shm: unknown key \"cycle\"; move it to the top of the file, above the first [table]",
         ),
@@ -243,15 +378,15 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[shm]\nbait = 1",
-            "2: shm: unknown key \"bait\"; remove it, the keys here are unit",
+            "2: shm: unknown key \"bait\"; remove it, the keys here are unit, mode, owner-check",
         ),
         (
             "interval = 1",
-            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, source",
+            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, select, log, source",
         ),
         (
             "\"a\\nb\" = 1",
-            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, source",
+            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, select, log, source",
         ),
     ] {
         assert_eq!(problems(text), [problem], "{text}");
@@ -380,12 +515,6 @@ fn a_file_that_cannot_be_read_is_a_problem_with_a_remedy() {
     );
 }
 
-#[test]
-fn a_file_is_read_from_its_path() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/webntpd.toml");
-    assert_eq!(load(Path::new(path)), parse("", "f"));
-}
-
 proptest! {
     #[test]
     fn no_text_panics(text: String) {
@@ -397,6 +526,8 @@ proptest! {
         pieces in prop::collection::vec(
             prop::sample::select(vec![
                 "[", "]", "[[source]]", "[shm]", "source", "shm", "unit", "cycle", "poll", "name", "url",
+                "[select]", "select", "min-agreeing", "max-bound", "mode", "min-poll", "max-poll", "offset",
+                "ca-file", "address-family", "prefer", "noselect", "operator", "ipv6", "-1ms", "0600", "/",
                 "=", "\"", "'", "\"\"\"", "16", "s", "1e9", "0x", "-", ".", ",", "{", "}", "#", "\n", "\r\n",
                 " ", "é", "\u{feff}", "true", "1979-05-27", "https://", "@", "\\",
             ]),

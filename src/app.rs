@@ -8,7 +8,7 @@ use crate::engine::time::{Raw, Span};
 use crate::engine::{Engine, Settings, SourceId, SourceSettings};
 use crate::net::{Deadlines, Error, Target, TargetError, Tls};
 use crate::output::Sink;
-use crate::poller::{PollEnd, Poller, Upstream};
+use crate::poller::{Known, PollEnd, Poller, Upstream};
 use crate::status::Status;
 use crate::supervisor::{self, Supervisor, TaskEnded};
 use crate::sys::clock::raw_now;
@@ -80,7 +80,11 @@ impl Daemon {
                         target.with_address_family(source.address_family),
                         source_tls(source, &tls)?,
                         Deadlines::each(source.timeout),
-                    ),
+                    )
+                    .with_known(Known {
+                        rounding: source.rounding,
+                        offset: source.offset,
+                    }),
                     reports: sender.clone(),
                 })
             })

@@ -5,6 +5,7 @@ mod demo;
 mod fake;
 mod feeding;
 mod host;
+mod keys;
 mod layers;
 mod oracle;
 mod serve;

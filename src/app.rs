@@ -3,9 +3,9 @@
 use crate::config::{self, Config, Protocol, Source};
 use crate::net::{Deadlines, Target, Tls};
 use crate::output::{ShmSink, Sink, SinkError};
-use crate::poller::{Ask, Upstream};
+use crate::poller::{Ask, Known, Upstream};
 use crate::supervisor::World;
-use crate::sys::shm::Unit;
+use crate::sys::shm::{Policy, Unit};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,17 +32,24 @@ impl World for Live {
         let Protocol::WebNtp = source.protocol;
         let target =
             Target::new(source.url.clone()).with_context(|| format!("source {}", source.name))?;
-        if matches!(source.url.scheme(), "https" | "wss") {
-            self.tls
-                .load()
-                .with_context(|| format!("source {}", source.name))?;
-        }
-        let upstream = Upstream::new(target, Arc::clone(&self.tls), Deadlines::default());
+        let tls = self
+            .tls(source)
+            .with_context(|| format!("source {}", source.name))?;
+        let target = target.with_address_family(source.address_family);
+        let upstream =
+            Upstream::new(target, tls, Deadlines::each(source.timeout)).with_known(Known {
+                rounding: source.rounding,
+                offset: source.offset,
+            });
         Ok(Box::new(upstream))
     }
 
     fn outputs(&mut self, config: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
-        let mut shm = ShmSink::new(Unit(config.shm.unit));
+        let policy = Policy {
+            mode: config.shm.mode,
+            owner_check: config.shm.owner_check,
+        };
+        let mut shm = ShmSink::new(Unit(config.shm.unit), policy);
         let attached = shm.attach().map_err(SinkError::from);
         vec![(Box::new(shm), attached)]
     }
@@ -52,6 +59,21 @@ impl World for Live {
             Some(file) => load(file),
             None => Err("there is no configuration file".into()),
         }
+    }
+}
+
+impl Live {
+    /// How to speak TLS to a source: as to all of them, unless it has certificates of its own to trust. They are loaded at once
+    /// if they will be needed.
+    fn tls(&self, source: &Source) -> anyhow::Result<Arc<Tls>> {
+        let tls = match &source.ca_file {
+            None => Arc::clone(&self.tls),
+            Some(path) => Arc::new(Tls::new(config::certificates(path).context("ca-file")?)),
+        };
+        if source.is_encrypted() {
+            tls.load()?;
+        }
+        Ok(tls)
     }
 }
 

@@ -131,7 +131,17 @@ pub struct Upstream {
     target: Target,
     tls: Arc<Tls>,
     deadlines: Deadlines,
+    known: Known,
     connection: Option<Connection>,
+}
+
+/// What is known of a server's clock before it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Known {
+    /// What it does with the digits that it does not send.
+    pub rounding: Rounding,
+    /// What must be added to its time to make it right.
+    pub offset: Span,
 }
 
 /// Why an exchange with an upstream gave nothing.
@@ -160,8 +170,14 @@ impl Upstream {
             target,
             tls,
             deadlines,
+            known: Known::default(),
             connection: None,
         }
+    }
+
+    /// The same, with what is known of its clock.
+    pub fn with_known(self, known: Known) -> Self {
+        Self { known, ..self }
     }
 
     /// Runs one exchange, on the kept connection or a new one; a handshake is never part of what is measured.
@@ -193,13 +209,14 @@ impl Upstream {
         .to_string();
         let answer = connection.exchange(&asked, &self.deadlines).await?;
         let reply = webntp::parse(&answer.body, &asked, &Plausible::release())?;
-        let server = bounds(reply.stamp, Rounding::Unknown);
+        let Known { rounding, offset } = self.known;
+        let server = bounds(reply.stamp, rounding);
         let notice = reply.leap;
         Ok(Exchange::new(
             answer.sent,
             answer.received_through(reply.stamp_end),
-            server.arrived_before,
-            server.departed_after,
+            server.arrived_before + offset,
+            server.departed_after + offset,
             notice.map(|notice| leap::announced(notice.next, notice.step, reply.stamp.instant)),
         )?)
     }

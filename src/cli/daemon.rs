@@ -2,9 +2,10 @@
 
 use super::{LogArguments, demo, run_to_end};
 use crate::app::{self, Live};
-use crate::config::Config;
+use crate::config::{Config, Level};
 use crate::supervisor::{Command, Supervisor};
 use crate::sys::clock::SystemClocks;
+use crate::sys::log::LevelFilter;
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
 use clap::Parser;
@@ -49,14 +50,15 @@ pub fn main() -> ExitCode {
     if arguments.check {
         return check(&arguments.config);
     }
-    arguments.log.init();
     let result = if arguments.demo {
+        arguments.log.init();
         demo::run()
     } else {
         let config = match load(&arguments.config) {
             Ok(config) => config,
             Err(code) => return code,
         };
+        arguments.log.init_or(log_level(config.log.level));
         run(config, &arguments.config)
     };
     match result {
@@ -112,18 +114,26 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// How many sources there are, and on how many hosts: whoever runs a host has one vote.
+fn log_level(level: Level) -> LevelFilter {
+    match level {
+        Level::Off => LevelFilter::OFF,
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// How many sources there are, and how many votes they have together.
 fn inventory(config: &Config) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let hosts: BTreeSet<_> = config
-        .sources
-        .iter()
-        .map(|source| source.url.host_str())
-        .collect();
+    let operators = config.sources.iter().map(|source| source.operator.as_str());
+    let operators: BTreeSet<&str> = operators.collect();
     format!(
-        "{} on {}",
+        "{} of {}",
         count(config.sources.len(), "source"),
-        count(hosts.len(), "host")
+        count(operators.len(), "operator")
     )
 }
 

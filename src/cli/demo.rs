@@ -6,14 +6,14 @@
 use super::daemon::commands;
 use super::run_to_end;
 use crate::app::Live;
-use crate::config::{Config, Protocol, Shm, Source};
+use crate::config::{Config, Shm, Source};
 use crate::engine::time::Span;
 use crate::output::ShmSink;
 use crate::server::{Server, ServerClock};
 use crate::status::{Status, table};
 use crate::supervisor::{Command, Supervisor};
 use crate::sys::clock::SystemClocks;
-use crate::sys::shm::{self, Unit};
+use crate::sys::shm::{self, Policy, Unit};
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
 use std::io::{ErrorKind, Write as _};
@@ -49,8 +49,8 @@ pub(super) fn run() -> anyhow::Result<()> {
         let _segment = OwnSegment(unit);
         let config = Config {
             cycle: CYCLE,
-            shm: Shm { unit: unit.0 },
-            sources,
+            shm: Shm::of_unit(unit.0),
+            ..Config::of(sources)
         };
         let supervisor = Supervisor::start(config, Live::new(None), Box::new(SystemClocks))?;
         introduce(unit).context("cannot print")?;
@@ -67,7 +67,7 @@ struct OwnSegment(Unit);
 
 impl Drop for OwnSegment {
     fn drop(&mut self) {
-        let mut shm = ShmSink::new(self.0);
+        let mut shm = ShmSink::new(self.0, Policy::usual(self.0));
         // A segment that this process did not make is not removed.
         let _ = shm.attach();
         shm.remove();
@@ -83,12 +83,8 @@ async fn start_servers(tasks: &mut JoinSet<()>) -> anyhow::Result<Vec<Source>> {
             .await
             .with_context(|| format!("cannot listen on {host}"))?;
         let url = format!("{scheme}://{}/", server.local_addr());
-        sources.push(Source {
-            name: name.into(),
-            url: Url::parse(&url).expect("an address makes a URL"),
-            protocol: Protocol::WebNtp,
-            poll: POLL,
-        });
+        let url = Url::parse(&url).expect("an address makes a URL");
+        sources.push(Source::new(name, url, POLL));
         tasks.spawn(server.run(std::future::pending()));
     }
     Ok(sources)

@@ -15,9 +15,10 @@ use std::io::Write as _;
 /// Options of every command that runs for long.
 #[derive(Debug, Args)]
 struct LogArguments {
-    /// Least important kind of message to be told on standard error
-    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level())]
-    log_level: LevelFilter,
+    /// Least important kind of message to be told on standard error, by default that of the
+    /// configuration, else info
+    #[arg(long, value_name = "LEVEL", value_parser = level())]
+    log_level: Option<LevelFilter>,
 }
 
 fn level() -> impl TypedValueParser<Value = LevelFilter> {
@@ -26,8 +27,14 @@ fn level() -> impl TypedValueParser<Value = LevelFilter> {
 }
 
 impl LogArguments {
+    /// Begins the log of a command that has no configuration.
     fn init(&self) {
-        log::init(self.log_level);
+        self.init_or(LevelFilter::INFO);
+    }
+
+    /// Begins the log, at the level `usual` if the command line names none.
+    fn init_or(&self, usual: LevelFilter) {
+        log::init(self.log_level.unwrap_or(usual));
     }
 }
 

@@ -71,7 +71,7 @@ mod tests {
             else {
                 panic!("serve is a command");
             };
-            assert_eq!(arguments.log.log_level, level);
+            assert_eq!(arguments.log.log_level, Some(level));
         }
         assert!(
             Arguments::try_parse_from(["webntp", "serve", "--log-level", "loud", ":1"]).is_err()

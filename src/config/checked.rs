@@ -1,11 +1,15 @@
 //! The configuration as the program uses it: every value present, in range, and of its own type.
+//!
+//! Defaults are given here, by the constructors, so that a configuration that no file made has them too.
 
-use super::endpoint;
+use super::authority::CaFileError;
 use super::problem::{Fault, Report};
 use super::raw;
-use super::reader::{At, Table};
+use super::sources;
 use crate::engine::time::Span;
-use std::collections::HashMap;
+use crate::protocol::stamp::Rounding;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use url::Url;
 
 /// Everything that the file says, defaults filled in.
@@ -15,6 +19,10 @@ pub struct Config {
     pub cycle: Span,
     /// `[shm]`
     pub shm: Shm,
+    /// `[select]`
+    pub select: Select,
+    /// `[log]`
+    pub log: Log,
     /// Each `[[source]]` in the order of the file, names unique. May be empty: whether that will do is for
     /// the caller to say.
     pub sources: Vec<Source>,
@@ -25,6 +33,30 @@ pub struct Config {
 pub struct Shm {
     /// `unit`: its key is 0x4e545030 + unit, its name in ntpd 127.127.28.unit (0 to 255, default 2).
     pub unit: u8,
+    /// `mode`: the permission bits that it gets if it is made here (0600 to 0666, default 0666 from unit 2
+    /// up, 0600 below). One that is there is used as it is.
+    pub mode: u32,
+    /// `owner-check`: whether only a segment is used whose owner and maker are root or our own user
+    /// (default true). Others may put into theirs what they like.
+    pub owner_check: bool,
+}
+
+/// `[select]`: when the sources are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Select {
+    /// `min-agreeing`: how many operators must agree (1 to 64, no more than those that vote; without it, 1
+    /// with one or two operators, else 2).
+    pub min_agreeing: Option<usize>,
+    /// `max-bound`: greatest half-width of a bound that is believed or published (1 ms to 10 s, default
+    /// 1500 ms).
+    pub max_bound: Span,
+}
+
+/// `[log]`: what is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `level`: the least important kind of message that is told (default info).
+    pub level: Level,
 }
 
 /// `[[source]]`: a server to measure.
@@ -32,173 +64,228 @@ pub struct Shm {
 pub struct Source {
     /// `name`: what people call it (1 to 32 visible characters, unique).
     pub name: String,
-    /// `url`: where it is (http, https, ws or wss; no user, password, fragment).
+    /// `url`: where it is (http, https, ws or wss; no user, password, fragment). No other source has the
+    /// same `url`, `protocol` and `address-family`.
     pub url: Url,
     /// `protocol`: what it speaks (default `webntp`).
     pub protocol: Protocol,
-    /// `poll`: time between two exchanges (1 s to 1024 s, default `cycle`). The floor of one second is
-    /// courtesy to the server.
-    pub poll: Span,
+    /// `min-poll`: shortest time between two exchanges, which is the usual one (1 s to 1024 s, default
+    /// `cycle`, or `max-poll` if that is shorter). The floor of one second is courtesy to the server.
+    pub min_poll: Span,
+    /// `max-poll`: longest time between two exchanges, reached while the server fails or less will do
+    /// (`min-poll` to 1024 s, default 64 s, or `min-poll` if that is longer).
+    pub max_poll: Span,
+    /// `burst`: whether it is asked a few times in a row at the start and after a break (default true).
+    pub burst: bool,
+    /// `operator`: who runs it, in lower case; all sources of one operator have one vote (1 to 253 visible
+    /// characters, default the host of `url`).
+    pub operator: String,
+    /// `prefer`: whether its estimate replaces those of the others while it survives (default false; not
+    /// with `noselect`).
+    pub prefer: bool,
+    /// `noselect`: whether it is only measured (default false).
+    pub noselect: bool,
+    /// `offset`: what must be added to the server's time to make it right, by what is known of the server
+    /// (−60 s to 60 s, default 0).
+    pub offset: Span,
+    /// `rounding`: what the server does with the digits behind its last one (default unknown).
+    pub rounding: Rounding,
+    /// `timeout`: longest duration of each phase of an exchange (100 ms to 60 s, default 5 s).
+    pub timeout: Span,
+    /// `ca-file`: certificates to trust besides the system's, in PEM form (an absolute path; only for
+    /// https and wss).
+    pub ca_file: Option<PathBuf>,
+    /// `address-family`: which addresses of the host are tried (default any).
+    pub address_family: AddressFamily,
 }
 
 /// What a source speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// `webntp`: JSON over HTTP or WebSocket, as `https://github.com/shogo82148/go-webntp` does.
     WebNtp,
 }
 
-/// A length of time and how people write it.
-type Limit = (Span, &'static str);
+/// Which addresses of a host are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum AddressFamily {
+    /// `any`: in the order of the resolver.
+    #[default]
+    Any,
+    /// `ipv4`
+    Ipv4,
+    /// `ipv6`
+    Ipv6,
+}
 
-const SHORTEST: Limit = (Span::from_secs(1), "1s");
-const LONGEST: Limit = (Span::from_secs(1_024), "1024s");
-const DEFAULT_CYCLE: Span = Span::from_secs(16);
-/// The first unit that ntpd makes for everyone (mode 0666); 0 and 1 are root's.
-const DEFAULT_UNIT: u8 = 2;
+/// The least important kind of message that is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Level {
+    /// `off`: nothing.
+    Off,
+    /// `error`: why the daemon ends.
+    Error,
+    /// `warn`: what somebody should look after.
+    Warn,
+    /// `info`: changes of state.
+    #[default]
+    Info,
+    /// `debug`: every exchange.
+    Debug,
+    /// `trace`: everything.
+    Trace,
+}
+
+/// Longest time between two exchanges, unless the file says otherwise.
+pub(super) const DEFAULT_MAX_POLL: Span = Span::from_secs(64);
+
+/// The first unit that ntpd makes for everyone; 0 and 1 are root's.
+const FIRST_PUBLIC_UNIT: u8 = 2;
+
+impl Config {
+    /// All defaults, and these sources.
+    pub fn of(sources: Vec<Source>) -> Self {
+        Self {
+            cycle: Span::from_secs(16),
+            shm: Shm::of_unit(FIRST_PUBLIC_UNIT),
+            select: Select::default(),
+            log: Log::default(),
+            sources,
+        }
+    }
+}
+
+impl Shm {
+    /// The defaults for a unit.
+    pub fn of_unit(unit: u8) -> Self {
+        Self {
+            unit,
+            mode: if unit < FIRST_PUBLIC_UNIT {
+                0o600
+            } else {
+                0o666
+            },
+            owner_check: true,
+        }
+    }
+}
+
+impl Default for Select {
+    fn default() -> Self {
+        Self {
+            min_agreeing: None,
+            max_bound: Span::from_millis(1_500),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: Level::Info }
+    }
+}
+
+impl Source {
+    /// The defaults for a server that is polled every `poll`.
+    pub fn new(name: &str, url: Url, poll: Span) -> Self {
+        Self {
+            name: name.to_owned(),
+            protocol: Protocol::WebNtp,
+            min_poll: poll,
+            max_poll: poll.max(DEFAULT_MAX_POLL),
+            burst: true,
+            operator: host_operator(&url),
+            prefer: false,
+            noselect: false,
+            offset: Span::ZERO,
+            rounding: Rounding::Unknown,
+            timeout: Span::from_secs(5),
+            ca_file: None,
+            address_family: AddressFamily::Any,
+            url,
+        }
+    }
+
+    /// Whether it is asked over TLS.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.url.scheme(), "https" | "wss")
+    }
+}
+
+/// Whoever runs a host runs all of it: two sources on one host are one witness.
+fn host_operator(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    host.strip_suffix('.').unwrap_or(host).to_lowercase()
+}
+
+/// Whether a `ca-file` can be used.
+pub(super) type CaFileCheck<'c> = &'c dyn Fn(&Path) -> Result<(), CaFileError>;
 
 /// Checks what the file says. What is wrong goes to `report`, and the result is then of no use.
-pub(super) fn config(file: &raw::File<'_>, report: &mut Report) -> Config {
-    let cycle = checked_span("cycle", &file.table, file.cycle.as_ref(), report);
-    let cycle = cycle.unwrap_or(DEFAULT_CYCLE);
-    Config {
-        cycle,
-        shm: Shm {
-            unit: file
-                .shm
-                .as_ref()
-                .and_then(|shm| checked_unit(shm, report))
-                .unwrap_or(DEFAULT_UNIT),
-        },
-        sources: checked_sources(&file.sources, cycle, report),
-    }
-}
-
-fn checked_sources(sources: &[raw::Source<'_>], cycle: Span, report: &mut Report) -> Vec<Source> {
-    let mut names = HashMap::new();
-    let mut checked = Vec::new();
-    for source in sources {
-        let name = checked_name(source, &mut names, report);
-        let url = checked_url(source, report);
-        let protocol = checked_protocol(source, report);
-        let poll = checked_span("poll", &source.table, source.poll.as_ref(), report);
-        if let (Some(name), Some(url)) = (name, url) {
-            checked.push(Source {
-                name,
-                url,
-                protocol,
-                poll: poll.unwrap_or(cycle),
-            });
-        }
-    }
-    checked
-}
-
-/// `names`: those seen so far, each with its line.
-fn checked_name(
-    source: &raw::Source<'_>,
-    names: &mut HashMap<String, usize>,
+pub(super) fn config(
+    file: &raw::File<'_>,
+    ca_file_check: CaFileCheck<'_>,
     report: &mut Report,
-) -> Option<String> {
-    let Some(name) = &source.name else {
-        missing("name", "name = \"tokyo\"", source, report);
-        return None;
-    };
-    let line = report.line(name.offset);
-    let fault = raw::name_fault(&name.value).or_else(|| {
-        let first = names.get(&name.value)?;
-        Some(Fault::new(
-            format!("is taken by the source on line {first}"),
-            "give each source its own name",
-        ))
-    });
-    if let Some(fault) = fault {
-        source.table.add_about("name", name.offset, fault, report);
-        return None;
+) -> Config {
+    let mut config = Config::of(Vec::new());
+    if let Some(cycle) = &file.cycle {
+        config.cycle = cycle.value;
     }
-    names.insert(name.value.clone(), line);
-    Some(name.value.clone())
-}
-
-fn checked_url(source: &raw::Source<'_>, report: &mut Report) -> Option<Url> {
-    let Some(url) = &source.url else {
-        missing("url", "url = \"https://example.com/json\"", source, report);
-        return None;
-    };
-    endpoint::parse(&url.value)
-        .map_err(|fault| source.table.add_about("url", url.offset, fault, report))
-        .ok()
-}
-
-fn checked_protocol(source: &raw::Source<'_>, report: &mut Report) -> Protocol {
-    if let Some(protocol) = &source.protocol
-        && protocol.value != "webntp"
-    {
-        let fault = Fault::new(
-            format!("{:?} is unknown", protocol.value),
-            "write \"webntp\" or leave it out",
-        );
-        source
-            .table
-            .add_about("protocol", protocol.offset, fault, report);
+    config.shm = shm(&file.shm);
+    if let Some(level) = &file.log.level {
+        config.log.level = level.value;
     }
-    Protocol::WebNtp
+    config.sources = sources::checked(&file.sources, config.cycle, ca_file_check, report);
+    if let Some(bound) = &file.select.max_bound {
+        config.select.max_bound = bound.value;
+    }
+    config.select.min_agreeing = min_agreeing(file, &config.sources, report);
+    config
 }
 
-fn checked_unit(shm: &raw::Shm<'_>, report: &mut Report) -> Option<u8> {
-    let unit = shm.unit.as_ref()?;
-    let fault = if unit.value < 0 {
-        Fault::new(
-            format!("{} is below 0", unit.written),
-            "raise it to at least 0",
-        )
-    } else {
-        match u8::try_from(unit.value) {
-            Ok(unit) => return Some(unit),
-            Err(_) => Fault::new(
-                format!("{} is above 255", unit.written),
-                "lower it to at most 255",
+fn shm(raw: &raw::Shm) -> Shm {
+    let unit = raw.unit.as_ref().map(|unit| u8::try_from(unit.value));
+    let mut shm = match unit {
+        Some(Ok(unit)) => Shm::of_unit(unit),
+        // The range of the key is that of the type.
+        Some(Err(_)) | None => Shm::of_unit(FIRST_PUBLIC_UNIT),
+    };
+    if let Some(mode) = &raw.mode {
+        shm.mode = mode.value;
+    }
+    if let Some(owner_check) = &raw.owner_check {
+        shm.owner_check = owner_check.value;
+    }
+    shm
+}
+
+fn min_agreeing(file: &raw::File<'_>, sources: &[Source], report: &mut Report) -> Option<usize> {
+    let given = file.select.min_agreeing.as_ref()?;
+    let needed = usize::try_from(given.value).ok()?;
+    let table = file.select.table.as_ref()?;
+    let voters: BTreeSet<_> = sources
+        .iter()
+        .filter(|source| !source.noselect)
+        .map(|source| &source.operator)
+        .collect();
+    // A source that could not be read may be another's; no source at all is for the caller to say.
+    let is_known = sources.len() == file.sources.len() && !sources.is_empty();
+    if is_known && needed > voters.len() {
+        let (why, remedy) = match voters.len() {
+            0 => (
+                "every source has noselect".to_owned(),
+                "remove one noselect".to_owned(),
             ),
-        }
-    };
-    shm.table.add_about("unit", unit.offset, fault, report);
-    None
-}
-
-/// A length of time from [`SHORTEST`] to [`LONGEST`], if it is given at all.
-fn checked_span(
-    key: &str,
-    table: &Table<'_>,
-    span: Option<&At<Span>>,
-    report: &mut Report,
-) -> Option<Span> {
-    let At {
-        value,
-        written,
-        offset,
-    } = span?;
-    let ((shortest, low), (longest, high)) = (SHORTEST, LONGEST);
-    let fault = if *value < shortest {
-        Fault::new(
-            format!("{written} is below {low}"),
-            format!("raise it to at least {low}"),
-        )
-    } else if *value > longest {
-        Fault::new(
-            format!("{written} is above {high}"),
-            format!("lower it to at most {high}"),
-        )
-    } else {
-        return Some(*value);
-    };
-    table.add_about(key, *offset, fault, report);
-    None
-}
-
-fn missing(key: &str, example: &str, source: &raw::Source<'_>, report: &mut Report) {
-    // A value of the wrong type has been reported as such.
-    if !source.table.entries.contains_key(key) {
-        let fault = Fault::new(format!("{key} is missing"), format!("add {example}"));
-        source.table.add_missing(source.offset, fault, report);
+            count => (
+                format!("operators that vote: {count}"),
+                format!("lower it to at most {count}, or add sources of other operators"),
+            ),
+        };
+        let fault = Fault::new(
+            format!("min-agreeing {needed} can never be reached, {why}"),
+            remedy,
+        );
+        table.add_missing(given.offset, fault, report);
     }
+    Some(needed)
 }

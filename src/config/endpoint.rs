@@ -7,6 +7,9 @@ use super::problem::Fault;
 use std::cell::Cell;
 use url::{SyntaxViolation, Url};
 
+/// What will do.
+pub(super) const RANGE: &str = "http, https, ws or wss";
+
 const EXAMPLE: &str = "write it like \"https://example.com/json\"";
 
 /// Reads the whole of `text`.

@@ -1,8 +1,8 @@
 //! The configuration file: TOML in, a [`Config`] or the whole list of [`Problems`] out.
 //!
 //! ```text
-//! text ─▶ syntax ─▶ raw (which keys, which types) ─▶ checked (ranges, defaults, what must be there)
-//!            └──────────────┴──────────────────────────┴─▶ Report ─▶ Problems
+//! text ─▶ syntax ─▶ raw (keys, types, ranges) ─▶ checked (defaults, what must be there, what goes together)
+//!            └─────────────┴──────────────────────┴─▶ Report ─▶ Problems
 //! ```
 //!
 //! Every stage goes on after a problem, so that one run names them all, each with its line and a remedy:
@@ -11,60 +11,77 @@
 //! /etc/webntpd.toml:14: source "tokyo": poll 500ms is below 1s; raise it to at least 1s
 //! ```
 //!
-//! Nothing is looked up, connected or attached here: a file is right or wrong by itself, on any machine.
+//! Nothing is looked up, connected or attached here: a file is right or wrong by itself, on any machine. Only
+//! the files that it names must be there: [`load`] reads them, [`parse`] does not.
 
+mod authority;
 mod checked;
 mod duration;
 mod endpoint;
+mod keys;
+mod mode;
 mod problem;
 mod raw;
 mod reader;
+mod sources;
 mod syntax;
+mod word;
 
-pub use checked::{Config, Protocol, Shm, Source};
+pub use authority::{CaFileError, certificates};
+pub use checked::{AddressFamily, Config, Level, Log, Protocol, Select, Shm, Source};
 pub use problem::{Problem, Problems};
 
+use checked::CaFileCheck;
 use problem::Report;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-/// Largest file read, in bytes: some thousand sources.
+/// Largest file read, in bytes: some thousand sources, or five times the certificates of a system.
 const LARGEST: u64 = 1 << 20;
 
-/// Reads the file at `path`.
+/// Reads the file at `path`, and those that it names, to see whether they can be used.
 pub fn load(path: &Path) -> Result<Config, Problems> {
     let file_name = path.display().to_string();
-    let bytes = read(path).map_err(|error| unreadable(&file_name, &error))?;
-    if bytes.len() as u64 > LARGEST {
+    let bytes = read_bounded(path).map_err(|error| unreadable(&file_name, &error))?;
+    let Some(bytes) = bytes else {
         return Err(Problems::single(
             &file_name,
             None,
             "is larger than 1 MiB".to_owned(),
             "name the configuration file, this cannot be it",
         ));
-    }
+    };
     match str::from_utf8(&bytes) {
-        Ok(text) => parse(text, &file_name),
+        Ok(text) => parse_with(text, &file_name, &|path| certificates(path).map(drop)),
         Err(error) => Err(not_utf8(&file_name, &bytes, error.valid_up_to())),
     }
 }
 
-/// Reads `text`, the content of a file that the problems call `file_name`.
+/// Reads `text`, the content of a file that the problems call `file_name`, and no other file.
 pub fn parse(text: &str, file_name: &str) -> Result<Config, Problems> {
+    parse_with(text, file_name, &|_| Ok(()))
+}
+
+fn parse_with(
+    text: &str,
+    file_name: &str,
+    ca_file_check: CaFileCheck<'_>,
+) -> Result<Config, Problems> {
     let mut report = Report::new(text);
     let table = syntax::parse(text, &mut report);
     let file = raw::File::read(table.get_ref(), text, &mut report);
-    let config = checked::config(&file, &mut report);
+    let config = checked::config(&file, ca_file_check, &mut report);
     report.conclude(file_name, config)
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// All bytes of a file; nothing when it is larger than [`LARGEST`].
+fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     File::open(path)?
         .take(LARGEST + 1)
         .read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok((bytes.len() as u64 <= LARGEST).then_some(bytes))
 }
 
 fn unreadable(file_name: &str, error: &io::Error) -> Problems {

@@ -1,25 +1,47 @@
-//! The mirror of the file: the keys that it may have, each with its type, all optional.
+//! The mirror of the file: the keys that it has, each of the right type and in its range, all optional.
 //!
-//! In: TOML. Out: what stands there, and where. Ranges, defaults and what must be there are the business
-//! of [`checked`](super::checked).
+//! In: TOML. Out: what stands there, and where. Defaults, what must be there and what does not go together
+//! are the business of [`checked`](super::checked).
 
-use super::problem::{Fault, Report};
-use super::reader::{At, Kind, Table};
+use super::checked::{AddressFamily, Level, Protocol};
+use super::keys;
+use super::problem::Report;
+use super::reader::{At, Table};
+use super::word;
 use crate::engine::time::Span;
+use crate::protocol::stamp::Rounding;
 use toml::de::DeTable;
 
 /// What the file says.
 pub(super) struct File<'a> {
-    pub(super) table: Table<'a>,
     pub(super) cycle: Option<At<Span>>,
-    pub(super) shm: Option<Shm<'a>>,
+    pub(super) shm: Shm,
+    pub(super) select: Select<'a>,
+    pub(super) log: Log,
     pub(super) sources: Vec<Source<'a>>,
 }
 
 /// `[shm]`
-pub(super) struct Shm<'a> {
-    pub(super) table: Table<'a>,
+#[derive(Default)]
+pub(super) struct Shm {
     pub(super) unit: Option<At<i64>>,
+    pub(super) mode: Option<At<u32>>,
+    pub(super) owner_check: Option<At<bool>>,
+}
+
+/// `[select]`
+#[derive(Default)]
+pub(super) struct Select<'a> {
+    /// None when the file has no such table.
+    pub(super) table: Option<Table<'a>>,
+    pub(super) min_agreeing: Option<At<i64>>,
+    pub(super) max_bound: Option<At<Span>>,
+}
+
+/// `[log]`
+#[derive(Default)]
+pub(super) struct Log {
+    pub(super) level: Option<At<Level>>,
 }
 
 /// One `[[source]]`
@@ -29,102 +51,112 @@ pub(super) struct Source<'a> {
     pub(super) offset: usize,
     pub(super) name: Option<At<String>>,
     pub(super) url: Option<At<String>>,
-    pub(super) protocol: Option<At<String>>,
+    pub(super) protocol: Option<At<Protocol>>,
     pub(super) poll: Option<At<Span>>,
+    pub(super) min_poll: Option<At<Span>>,
+    pub(super) max_poll: Option<At<Span>>,
+    pub(super) burst: Option<At<bool>>,
+    pub(super) operator: Option<At<String>>,
+    pub(super) prefer: Option<At<bool>>,
+    pub(super) noselect: Option<At<bool>>,
+    /// Called `correction` here: `offset` is a place in the text.
+    pub(super) correction: Option<At<Span>>,
+    pub(super) rounding: Option<At<Rounding>>,
+    pub(super) timeout: Option<At<Span>>,
+    pub(super) ca_file: Option<At<String>>,
+    pub(super) address_family: Option<At<AddressFamily>>,
 }
-
-const TOP: Kind = Kind {
-    place: "to the top of the file, above the first [table]",
-    keys: &["cycle", "shm", "source"],
-};
-const SHM: Kind = Kind {
-    place: "to [shm]",
-    keys: &["unit"],
-};
-const SOURCE: Kind = Kind {
-    place: "to a [[source]]",
-    keys: &["name", "url", "protocol", "poll"],
-};
-const KINDS: [Kind; 3] = [TOP, SHM, SOURCE];
 
 impl<'a> File<'a> {
     /// Reads the top table and all below it.
     pub(super) fn read(entries: &'a DeTable<'a>, text: &'a str, report: &mut Report) -> Self {
-        let table = Table {
+        let top = Table {
             entries,
             text,
             context: String::new(),
         };
-        table.refuse_unknown(&TOP, &KINDS, report);
+        top.refuse_unknown(&keys::TOP, report);
         Self {
-            cycle: table.duration("cycle", "cycle = \"16s\"", report),
-            shm: table
+            cycle: top.length(&keys::CYCLE, report),
+            shm: top
                 .table("shm", report)
-                .map(|table| Shm::read(table, report)),
-            sources: table
+                .map(|table| Shm::read(&table, report))
+                .unwrap_or_default(),
+            select: top
+                .table("select", report)
+                .map(|table| Select::read(table, report))
+                .unwrap_or_default(),
+            log: top
+                .table("log", report)
+                .map(|table| Log::read(&table, report))
+                .unwrap_or_default(),
+            sources: top
                 .tables("source", report)
                 .into_iter()
                 .map(|(offset, table)| Source::read(offset, table, report))
                 .collect(),
-            table,
         }
     }
 }
 
-impl<'a> Shm<'a> {
-    fn read(table: Table<'a>, report: &mut Report) -> Self {
-        table.refuse_unknown(&SHM, &KINDS, report);
+impl Shm {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::SHM, report);
         Self {
-            unit: table.integer("unit", "unit = 2", report),
-            table,
+            unit: table.whole(&keys::UNIT, report),
+            mode: table.mode(&keys::MODE, report),
+            owner_check: table.switch(&keys::OWNER_CHECK, report),
+        }
+    }
+}
+
+impl<'a> Select<'a> {
+    fn read(table: Table<'a>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::SELECT, report);
+        Self {
+            min_agreeing: table.whole(&keys::MIN_AGREEING, report),
+            max_bound: table.length(&keys::MAX_BOUND, report),
+            table: Some(table),
+        }
+    }
+}
+
+impl Log {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::LOG, report);
+        Self {
+            level: table.choice(&keys::LEVEL, report),
         }
     }
 }
 
 impl<'a> Source<'a> {
     fn read(offset: usize, mut table: Table<'a>, report: &mut Report) -> Self {
-        let name = table.string("name", "name = \"tokyo\"", report);
+        let name = table.string(&keys::NAME, report);
         if let Some(name) = &name
-            && name_fault(&name.value).is_none()
+            && word::fault(&name.value, word::LONGEST_NAME).is_none()
         {
             table.context = format!("source {:?}: ", name.value);
         }
-        table.refuse_unknown(&SOURCE, &KINDS, report);
+        table.refuse_unknown(&keys::SOURCE, report);
         Self {
             offset,
-            url: table.string("url", "url = \"https://example.com/json\"", report),
-            protocol: table.string("protocol", "protocol = \"webntp\"", report),
-            poll: table.duration("poll", "poll = \"16s\"", report),
+            url: table.string(&keys::URL, report),
+            protocol: table.choice(&keys::PROTOCOL, report),
+            poll: table.length(&keys::POLL, report),
+            min_poll: table.length(&keys::MIN_POLL, report),
+            max_poll: table.length(&keys::MAX_POLL, report),
+            burst: table.switch(&keys::BURST, report),
+            operator: table.string(&keys::OPERATOR, report),
+            prefer: table.switch(&keys::PREFER, report),
+            noselect: table.switch(&keys::NOSELECT, report),
+            correction: table.correction(&keys::OFFSET, report),
+            rounding: table.choice(&keys::ROUNDING, report),
+            timeout: table.length(&keys::TIMEOUT, report),
+            ca_file: table.string(&keys::CA_FILE, report),
+            address_family: table.choice(&keys::ADDRESS_FAMILY, report),
             name,
             table,
         }
-    }
-}
-
-/// Longest name of a source, in characters: it heads a column of a table.
-const LONGEST_NAME: usize = 32;
-
-/// What is wrong with the name of a source, if anything. It is shown in tables, logs and metrics, so it
-/// must be one visible word: letters and digits of any script, and ASCII punctuation.
-pub(super) fn name_fault(name: &str) -> Option<Fault> {
-    let length = name.chars().count();
-    let stray = name
-        .chars()
-        .find(|c| !c.is_ascii_graphic() && !c.is_alphanumeric());
-    if name.is_empty() {
-        let remedy = format!("give it 1 to {LONGEST_NAME} characters");
-        Some(Fault::new("is empty", remedy))
-    } else if let Some(stray) = stray {
-        Some(Fault::new(
-            format!("{name:?} holds {stray:?}"),
-            "use letters, digits and punctuation only",
-        ))
-    } else if length > LONGEST_NAME {
-        Some(Fault::new(
-            format!("{name:?} has {length} characters"),
-            format!("shorten it to at most {LONGEST_NAME}"),
-        ))
-    } else {
-        None
     }
 }

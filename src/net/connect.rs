@@ -3,6 +3,7 @@
 //! In: a [`Target`]. Out: a stream and its stamps. Each phase has its deadline. It keeps no connection
 //! and retries nothing but the further addresses of a name.
 
+use crate::config::AddressFamily;
 use crate::engine::time::Span;
 use crate::net::deadline::{Deadlines, Phase};
 use crate::net::error::Error;
@@ -52,19 +53,41 @@ pub(super) async fn connect(
 }
 
 async fn addresses(target: &Target, deadlines: &Deadlines) -> Result<Vec<SocketAddr>, Error> {
-    let name = match &target.host {
-        Host::Ipv4(address) => return Ok(vec![(*address, target.port).into()]),
-        Host::Ipv6(address) => return Ok(vec![(*address, target.port).into()]),
-        Host::Domain(name) => name.as_str(),
+    let found = match &target.host {
+        Host::Ipv4(address) => vec![(*address, target.port).into()],
+        Host::Ipv6(address) => vec![(*address, target.port).into()],
+        Host::Domain(name) => look_up(name, target.port, deadlines).await?,
     };
+    of_family(found, target)
+}
+
+async fn look_up(name: &str, port: u16, deadlines: &Deadlines) -> Result<Vec<SocketAddr>, Error> {
     let found = deadlines
-        .within(Phase::Lookup, lookup_host((name, target.port)))
+        .within(Phase::Lookup, lookup_host((name, port)))
         .await?
         .map_err(|cause| Error::Lookup {
             host: name.to_owned(),
             cause,
         })?;
-    Ok(found.take(ADDRESS_LIMIT).collect())
+    Ok(found.collect())
+}
+
+/// The first few of the addresses that may be tried; there are none only if there were none before.
+fn of_family(mut found: Vec<SocketAddr>, target: &Target) -> Result<Vec<SocketAddr>, Error> {
+    let excluded = found.first().copied();
+    found.retain(|address| match target.address_family {
+        AddressFamily::Any => true,
+        AddressFamily::Ipv4 => address.is_ipv4(),
+        AddressFamily::Ipv6 => address.is_ipv6(),
+    });
+    found.truncate(ADDRESS_LIMIT);
+    match excluded {
+        Some(address) if found.is_empty() => Err(Error::ExcludedAddress {
+            host: target.host.to_string(),
+            address: address.ip(),
+        }),
+        _ => Ok(found),
+    }
 }
 
 /// Connects to the first address that answers. Each gets an equal share of the time that is left, so
@@ -119,6 +142,47 @@ mod tests {
         assert!(matches!(error, Error::Connect { address, .. } if address == closed));
         let error = any_of(&[], &target, &deadlines).await.unwrap_err();
         assert_eq!(error.to_string(), "h has no address");
+    }
+
+    #[test]
+    fn only_addresses_of_the_family_are_tried_and_a_host_without_any_is_told() {
+        let v4: SocketAddr = ([127, 0, 0, 1], 80).into();
+        let v6: SocketAddr = ([0, 0, 0, 0, 0, 0, 0, 1], 80).into();
+        let tried = |found: &[SocketAddr], family| {
+            let target = target("http://h/").with_address_family(family);
+            of_family(found.to_vec(), &target).map_err(|error| error.to_string())
+        };
+        for (family, kept) in [
+            (AddressFamily::Any, vec![v6, v4]),
+            (AddressFamily::Ipv4, vec![v4]),
+            (AddressFamily::Ipv6, vec![v6]),
+        ] {
+            assert_eq!(tried(&[v6, v4], family), Ok(kept));
+            assert_eq!(tried(&[], family), Ok(vec![]), "told as having none at all");
+        }
+        // The limit is on those that may be tried.
+        let mut many = vec![v6; 2 * ADDRESS_LIMIT];
+        many.push(v4);
+        assert_eq!(tried(&many, AddressFamily::Ipv4), Ok(vec![v4]));
+        assert_eq!(
+            tried(&many, AddressFamily::Any),
+            Ok(vec![v6; ADDRESS_LIMIT])
+        );
+        assert_eq!(
+            tried(&[v4], AddressFamily::Ipv6),
+            Err("h has only addresses that address-family excludes, like 127.0.0.1".to_owned())
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_family_is_not_connected_to() {
+        let (_open, open) = listener().await;
+        let target = target(&format!("http://{open}/")).with_address_family(AddressFamily::Ipv6);
+        let connected = connect(&target, &Tls::new(vec![]), &Deadlines::default()).await;
+        assert!(matches!(
+            connected.err(),
+            Some(Error::ExcludedAddress { .. })
+        ));
     }
 
     #[tokio::test]

@@ -31,15 +31,7 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        let each = Span::from_secs(5);
-        Self {
-            lookup: each,
-            connect: each,
-            tls: each,
-            upgrade: each,
-            first_byte: each,
-            rest: each,
-        }
+        Self::each(Span::from_secs(5))
     }
 }
 
@@ -81,6 +73,18 @@ impl fmt::Display for Phase {
 }
 
 impl Deadlines {
+    /// The same limit for each phase (> 0).
+    pub const fn each(limit: Span) -> Self {
+        Self {
+            lookup: limit,
+            connect: limit,
+            tls: limit,
+            upgrade: limit,
+            first_byte: limit,
+            rest: limit,
+        }
+    }
+
     fn of(&self, phase: Phase) -> Span {
         match phase {
             Phase::Lookup => self.lookup,
@@ -139,6 +143,16 @@ impl Deadlines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_limit_holds_for_each_phase() {
+        use Phase::{Connect, FirstByte, Lookup, Rest, Tls, Upgrade};
+        let limit = Span::from_millis(250);
+        let deadlines = Deadlines::each(limit);
+        for phase in [Lookup, Connect, Tls, Upgrade, FirstByte, Rest] {
+            assert_eq!(deadlines.of(phase), limit, "{phase}");
+        }
+    }
 
     #[tokio::test]
     async fn a_missed_deadline_names_phase_and_limit() {

@@ -9,7 +9,7 @@ use crate::protocol::excerpt::Excerpt;
 use crate::protocol::refusal::Refusal;
 use rustls::CertificateError;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Why a connection or an exchange failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,14 @@ pub enum Error {
     NoAddress {
         /// The name, from the configuration.
         host: String,
+    },
+    /// The host has addresses, but none that may be tried.
+    #[error("{host} has only addresses that address-family excludes, like {address}")]
+    ExcludedAddress {
+        /// The name or address, from the configuration.
+        host: String,
+        /// One of the addresses.
+        address: IpAddr,
     },
     /// No address of the name can be connected to.
     #[error("cannot connect to {address}: {cause}")]

@@ -3,6 +3,7 @@
 //! In: a URL from the configuration. Out: what connecting and asking need. What cannot work is refused
 //! here, when the configuration is read, and not at the first exchange.
 
+use crate::config::AddressFamily;
 use hyper::http::uri::PathAndQuery;
 use rustls::pki_types::ServerName;
 use url::{Host, Position, Url};
@@ -19,6 +20,7 @@ pub struct Target {
     pub(super) websocket: bool,
     /// Path and query.
     pub(super) path: String,
+    pub(super) address_family: AddressFamily,
     url: Url,
 }
 
@@ -67,8 +69,17 @@ impl Target {
             server_name,
             websocket,
             path: path.to_owned(),
+            address_family: AddressFamily::Any,
             url,
         })
+    }
+
+    /// The same, only at addresses of this family.
+    pub fn with_address_family(self, address_family: AddressFamily) -> Self {
+        Self {
+            address_family,
+            ..self
+        }
     }
 
     /// The URL as configured.

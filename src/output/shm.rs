@@ -5,7 +5,7 @@
 //! daemon.
 
 use super::{Published, Sample, Sink, SinkError};
-use crate::sys::shm::{ShmError, Stamp, Unit, Writer, Written};
+use crate::sys::shm::{Policy, ShmError, Stamp, Unit, Writer, Written};
 
 /// The segment of one unit. Dropping it takes back a sample that nobody has read: what is not updated any
 /// more should not be read as new.
@@ -16,9 +16,9 @@ pub struct ShmSink {
 
 impl ShmSink {
     /// A sink for this unit; nothing is attached yet.
-    pub fn new(unit: Unit) -> Self {
+    pub fn new(unit: Unit, policy: Policy) -> Self {
         Self {
-            writer: Writer::new(unit),
+            writer: Writer::new(unit, policy),
         }
     }
 
@@ -35,8 +35,8 @@ impl ShmSink {
 
     /// Stops, and removes the segment if this process made it: for a private unit that no daemon reads.
     pub fn remove(mut self) {
-        let unit = self.writer.unit();
-        std::mem::replace(&mut self.writer, Writer::new(unit)).remove();
+        let empty = Writer::new(self.writer.unit(), self.writer.policy());
+        std::mem::replace(&mut self.writer, empty).remove();
     }
 }
 
@@ -97,6 +97,10 @@ mod tests {
         leap: Leap::Insert,
     };
 
+    fn sink(rig: &Rig) -> ShmSink {
+        ShmSink::new(rig.unit(), Policy::usual(rig.unit()))
+    }
+
     fn i32_at(bytes: &[u8], at: usize) -> i32 {
         i32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
     }
@@ -104,7 +108,7 @@ mod tests {
     #[test]
     fn a_sample_is_written_with_its_precision_and_leap_second() {
         let rig = Rig::new();
-        let mut sink = ShmSink::new(rig.unit());
+        let mut sink = sink(&rig);
         let published = sink.publish(&SAMPLE).expect("nothing in the way");
         assert_eq!(published.reader, Some(ReaderState::Absent));
         assert_eq!(published.notice, None);
@@ -120,7 +124,7 @@ mod tests {
     #[test]
     fn an_implausible_sample_leaves_the_segment_alone() {
         let rig = Rig::new();
-        let mut sink = ShmSink::new(rig.unit());
+        let mut sink = sink(&rig);
         sink.attach().expect("nothing in the way");
         let absurd = Sample {
             clock: Utc::from_secs(4_102_444_800),
@@ -137,7 +141,7 @@ mod tests {
     fn a_sink_that_failed_works_once_the_segment_is_right() {
         let rig = Rig::new();
         rig.make(80, 0o666);
-        let mut sink = ShmSink::new(rig.unit());
+        let mut sink = sink(&rig);
         assert!(sink.attach().is_err());
         let error = sink.publish(&SAMPLE).expect_err("too small").to_string();
         assert!(error.contains("smaller than the 96 bytes"), "{error}");
@@ -148,16 +152,28 @@ mod tests {
     #[test]
     fn dropping_the_sink_takes_an_unread_sample_back_and_leaves_the_segment() {
         let rig = Rig::new();
-        let mut sink = ShmSink::new(rig.unit());
+        let mut sink = sink(&rig);
         sink.publish(&SAMPLE).expect("nothing in the way");
         drop(sink);
         assert_eq!(i32_at(&rig.bytes(), 48), 0);
     }
 
     #[test]
+    fn the_defaults_of_the_configuration_are_what_all_daemons_do() {
+        for unit in 0..=255 {
+            let configured = crate::config::Shm::of_unit(unit);
+            let usual = Policy::usual(Unit(unit));
+            assert_eq!(
+                (configured.mode, configured.owner_check),
+                (usual.mode, usual.owner_check)
+            );
+        }
+    }
+
+    #[test]
     fn removing_leaves_nothing_of_a_private_unit() {
         let rig = Rig::new();
-        let mut sink = ShmSink::new(rig.unit());
+        let mut sink = sink(&rig);
         sink.publish(&SAMPLE).expect("nothing in the way");
         let Unit(unit) = sink.unit();
         sink.remove();

@@ -33,9 +33,6 @@ use tokio::sync::{mpsc, watch};
 /// How many polls' ends may wait for the supervisor; then the pollers wait.
 const REPORTS: usize = 64;
 
-/// Greatest half-width of a bound that is believed.
-const MAX_BOUND: Span = Span::from_millis(1_500);
-
 /// A cycle that has not ended this long after its time never will.
 const CYCLE_GRACE: Span = Span::from_secs(10);
 
@@ -264,8 +261,8 @@ fn open_outputs(
 fn settings(config: &Config, roster: &Roster) -> Settings {
     Settings {
         cycle: config.cycle,
-        min_agreeing: None,
-        max_bound: MAX_BOUND,
+        min_agreeing: config.select.min_agreeing,
+        max_bound: config.select.max_bound,
         sources: roster.settings(),
     }
 }

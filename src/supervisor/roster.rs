@@ -14,9 +14,6 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
-/// A source that fails is asked again after this much at the latest (or after its poll interval, if that is longer).
-const MAX_POLL: Span = Span::from_secs(64);
-
 /// At the start the sources are asked one after the other, this far apart.
 const START_APART: Span = Span::from_millis(100);
 
@@ -263,11 +260,10 @@ impl Roster {
             SourceSettings {
                 id: entry.id,
                 name: source.name.clone(),
-                // Whoever runs a host runs all of it: two URLs of one host are one witness.
-                operator: source.url.host_str().unwrap_or_default().to_owned(),
-                poll: source.poll,
-                prefer: false,
-                noselect: false,
+                operator: source.operator.clone(),
+                poll: source.min_poll,
+                prefer: source.prefer,
+                noselect: source.noselect,
                 coarse: false,
             }
         };
@@ -279,10 +275,10 @@ impl Roster {
 fn pace(source: &SourceConfig, k: usize, count: usize) -> Pace {
     let (k, count) = (k as i64, count.max(1) as i64);
     Pace {
-        poll: source.poll,
-        max_poll: source.poll.max(MAX_POLL),
-        phase: Span::from_nanos(source.poll.times(2 * k + 1).as_nanos() / (2 * count)),
-        burst: BURST,
+        poll: source.min_poll,
+        max_poll: source.max_poll,
+        phase: Span::from_nanos(source.min_poll.times(2 * k + 1).as_nanos() / (2 * count)),
+        burst: if source.burst { BURST } else { 0 },
     }
 }
 

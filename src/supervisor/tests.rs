@@ -1,7 +1,7 @@
 //! The supervisor in a world that a test sets up: servers that answer, hang or panic at will, clocks that break.
 
 use super::*;
-use crate::config::{Protocol, Shm, Source};
+use crate::config::{Shm, Source};
 use crate::engine::exchange::Exchange;
 use crate::engine::source::Failure;
 use crate::engine::time::Theta;
@@ -117,16 +117,14 @@ impl Clocks for World {
 }
 
 fn config(names: &[&str]) -> Config {
-    let source = |(k, name): (usize, &&str)| Source {
-        name: (*name).into(),
-        url: format!("http://127.0.0.{}/", k + 1).parse().expect("a URL"),
-        protocol: Protocol::WebNtp,
-        poll: CYCLE,
+    let source = |(k, name): (usize, &&str)| {
+        let url = format!("http://127.0.0.{}/", k + 1).parse().expect("a URL");
+        Source::new(name, url, CYCLE)
     };
     Config {
         cycle: CYCLE,
-        shm: Shm { unit: 2 },
-        sources: names.iter().enumerate().map(source).collect(),
+        shm: Shm::of_unit(2),
+        ..Config::of(names.iter().enumerate().map(source).collect())
     }
 }
 
@@ -269,7 +267,7 @@ async fn a_reload_keeps_what_has_not_changed_and_starts_and_stops_the_rest() {
         .await;
     let before = running.next().await;
     let mut changed = config(&["a", "b", "c"]);
-    changed.sources[1].poll = Span::from_secs(1);
+    changed.sources[1].timeout = Span::from_secs(1);
     running.reload(Ok(changed)).await;
     let after = running.next().await;
     assert!(
@@ -383,7 +381,8 @@ async fn a_poller_that_hangs_is_missed_and_one_that_waits_is_not() {
         .insert("b".into(), Manner::Hangs);
     let mut config = config(&["a", "b"]);
     for source in &mut config.sources {
-        source.poll = Span::from_secs(100);
+        source.min_poll = Span::from_secs(100);
+        source.max_poll = Span::from_secs(100);
     }
     let clocks = Box::new(world.clone());
     let supervisor =

@@ -27,11 +27,27 @@ impl Unit {
     pub const fn key(self) -> u32 {
         0x4e54_5030 + self.0 as u32
     }
+}
 
-    /// The mode that all daemons give the segment when they make it: units 0 and 1 are for their maker
-    /// alone, the others for everybody.
-    const fn mode(self) -> u32 {
-        if self.0 < 2 { 0o600 } else { 0o666 }
+/// How a segment is made, and which ones are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The nine permission bits of a segment that we make; the umask does not count. One that is there is
+    /// used as it is.
+    pub mode: u32,
+    /// Whether a segment is used only if its owner and its maker are root or our own user. Anybody may make
+    /// one for any unit that has none, and put into it what he likes.
+    pub owner_check: bool,
+}
+
+impl Policy {
+    /// What all daemons do: units 0 and 1 are for their maker alone, the others for everybody; and the owner
+    /// is checked.
+    pub const fn usual(unit: Unit) -> Self {
+        Self {
+            mode: if unit.0 < 2 { 0o600 } else { 0o666 },
+            owner_check: true,
+        }
     }
 }
 

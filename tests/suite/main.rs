@@ -7,6 +7,7 @@ mod feeding;
 mod flood;
 mod host;
 mod journal;
+mod keys;
 mod layers;
 mod oracle;
 mod serve;

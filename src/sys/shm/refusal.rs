@@ -39,7 +39,8 @@ pub enum ShmError {
     },
     /// It was made by or for another user, who could put into it what he likes.
     #[error(
-        "{}: the segment belongs neither to root nor to uid {user}{}; find out who made it, {}",
+        "{}: the segment belongs neither to root nor to uid {user}{}; find out who made it, {}, \
+         or trust its owner with `owner-check = false` in [shm]",
         Place(*.unit), Found(Some(*.segment)), Removal(*.unit)
     )]
     Foreign {
@@ -289,7 +290,8 @@ mod tests {
                 },
                 "shm unit 2 (key 0x4e545032): the segment belongs neither to root nor to uid 990 \
                  (owner uid 0, made by uid 1000, mode 0600, 80 bytes); find out who made it, \
-                 remove it with `ipcrm -M 0x4e545032`, then restart the daemon that reads it",
+                 remove it with `ipcrm -M 0x4e545032`, then restart the daemon that reads it, \
+                 or trust its owner with `owner-check = false` in [shm]",
             ),
             (
                 ShmError::TooSmall {

@@ -5,9 +5,9 @@
 //! an orphan for ever; those that follow the key leave a reader that works. So a writer holds every segment
 //! that somebody may read and writes to all of them.
 
-use super::Unit;
 use super::refusal::{self, ShmError};
 use super::segment::{self, Attached, Contents, Id, Segment};
+use super::{Policy, Unit};
 use crate::engine::leap::Leap;
 use crate::engine::time::Utc;
 
@@ -54,6 +54,7 @@ pub enum ReaderState {
 #[derive(Debug)]
 pub struct Writer {
     unit: Unit,
+    policy: Policy,
     /// The newest last.
     held: Vec<Held>,
 }
@@ -67,9 +68,10 @@ struct Held {
 
 impl Writer {
     /// A writer that holds nothing yet.
-    pub fn new(unit: Unit) -> Self {
+    pub fn new(unit: Unit, policy: Policy) -> Self {
         Self {
             unit,
+            policy,
             held: Vec::new(),
         }
     }
@@ -77,6 +79,11 @@ impl Writer {
     /// The unit that it writes.
     pub fn unit(&self) -> Unit {
         self.unit
+    }
+
+    /// How it makes and chooses segments.
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// Attaches the segment, made if there is none. Optional: [`write`](Self::write) does it too.
@@ -139,7 +146,7 @@ impl Writer {
             // The reader still has the removed one: a new one would only make it leave.
             None if !self.held.is_empty() => Ok(()),
             None => {
-                let id = segment::create(key, self.unit.mode()).or_else(|error| {
+                let id = segment::create(key, self.policy.mode).or_else(|error| {
                     // Somebody was faster, with a segment that does not suit.
                     segment::lookup(key)
                         .ok()
@@ -160,7 +167,9 @@ impl Writer {
                 segment: stat.into(),
             }),
             Attached::Fits(segment, stat) => {
-                refusal::judge(unit, &stat, user())?;
+                if self.policy.owner_check {
+                    refusal::judge(unit, &stat, user())?;
+                }
                 self.held.push(Held {
                     segment,
                     count: None,
@@ -259,7 +268,7 @@ mod tests {
     }
 
     fn writer(rig: &Rig) -> Writer {
-        Writer::new(rig.unit())
+        Writer::new(rig.unit(), Policy::usual(rig.unit()))
     }
 
     fn write(writer: &mut Writer, number: i64) -> Written {
@@ -286,8 +295,23 @@ mod tests {
 
     #[test]
     fn units_0_and_1_are_made_private() {
-        let modes = [0, 1, 2, 255].map(|unit| Unit(unit).mode());
+        let modes = [0, 1, 2, 255].map(|unit| Policy::usual(Unit(unit)).mode);
         assert_eq!(modes, [0o600, 0o600, 0o666, 0o666]);
+    }
+
+    #[test]
+    fn a_segment_is_made_with_the_mode_that_is_asked_for() {
+        let rig = Rig::new();
+        let policy = Policy {
+            mode: 0o640,
+            ..Policy::usual(rig.unit())
+        };
+        let mut writer = Writer::new(rig.unit(), policy);
+        writer.attach().expect("nothing in the way");
+        assert_eq!(
+            segment::stat(rig.id()).map(|stat| stat.mode).ok(),
+            Some(0o640)
+        );
     }
 
     #[test]
@@ -490,6 +514,22 @@ mod tests {
     }
 
     #[test]
+    fn without_the_owner_check_the_segment_of_another_user_is_fed() {
+        if !is_root() {
+            return;
+        }
+        let rig = Rig::new();
+        let id = rig.make(96, 0o666);
+        foreign::chown(id, 1000).expect("root may");
+        let policy = Policy {
+            owner_check: false,
+            ..Policy::usual(rig.unit())
+        };
+        write(&mut Writer::new(rig.unit(), policy), 1);
+        assert_eq!(Reader::of(id).take(), Some(stamp(1).contents()));
+    }
+
+    #[test]
     fn a_segment_that_another_user_gave_to_root_is_refused() {
         if !is_root() {
             return;
@@ -552,7 +592,7 @@ mod tests {
     #[test]
     fn a_segment_that_this_process_made_can_be_removed() {
         let rig = Rig::new();
-        let mut writer = Writer::new(rig.unit());
+        let mut writer = writer(&rig);
         write(&mut writer, 1);
         writer.remove();
         assert_eq!(segment::lookup(rig.unit().key()).ok(), Some(None));

@@ -44,7 +44,7 @@ impl<C: Clock> Connection<'_, C> {
             let read_raw_ns = raw_now();
             let upgrade = request.header("sec-websocket-key").map(derive_key);
             if let Some(accept) = upgrade.filter(|_| self.setup.dialect == Dialect::WebNtp) {
-                match self.fault(Stage::Upgrade) {
+                match self.shared.faults.take(Stage::Upgrade) {
                     None => {
                         self.upgrade(&request, &accept)?;
                         let id = request.header("host").unwrap_or_default();
@@ -54,7 +54,7 @@ impl<C: Clock> Connection<'_, C> {
                 }
                 break;
             }
-            let fault = self.fault(Stage::Request);
+            let fault = self.shared.faults.take(Stage::Request);
             let http = &self.setup.http;
             let spent = http.keep_alive.filter(|keep| nth >= keep.requests);
             let announced = request.wants_close() || spent.is_some_and(|keep| keep.announced);
@@ -64,11 +64,6 @@ impl<C: Clock> Connection<'_, C> {
             }
         }
         self.wire.finish()
-    }
-
-    /// The fault of what is about to be answered.
-    pub(super) fn fault(&self, stage: Stage) -> Option<Fault> {
-        self.shared.faults.take(stage, self.setup.dialect)
     }
 
     fn read_request(&mut self) -> io::Result<Option<Request>> {

@@ -18,7 +18,7 @@ const OLD_NS: i64 = 1_546_300_799_250_000_000;
 const FAR_NS: i64 = 4_102_444_800_250_000_000;
 
 /// One kind of wrong. Those that a WebSocket has no place for once it is open meet its upgrade request instead; those
-/// that only a WebSocket can have leave HTTP alone.
+/// that only a WebSocket can have leave HTTP alone, and those of the echo a dialect that has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Another status, with the time in the body all the same.
@@ -31,7 +31,7 @@ pub(crate) enum Fault {
     Age,
     /// `X-Cache: HIT from fake`: so did this.
     XCacheHit,
-    /// The page of a captive portal, status 200.
+    /// The page of a captive portal, status 200; with the `Date` if the server has one.
     Html,
     /// Nothing where the JSON should be, status 200 (over WebSocket: an empty text frame), or after the name of the
     /// header.
@@ -103,9 +103,8 @@ pub(crate) enum Stage {
 }
 
 impl Fault {
-    fn concerns(&self, stage: Stage, dialect: Dialect) -> bool {
+    fn concerns(&self, stage: Stage) -> bool {
         match self {
-            Self::WrongIt | Self::ItZero if !dialect.echoes() => false,
             Self::Status(_)
             | Self::Redirect(_)
             | Self::RetryAfter(_)
@@ -214,10 +213,10 @@ impl Faults {
     }
 
     /// The fault of the reply that is about to be made.
-    pub(crate) fn take(&self, stage: Stage, dialect: Dialect) -> Option<Fault> {
+    pub(crate) fn take(&self, stage: Stage) -> Option<Fault> {
         let mut set = self.0.lock().expect("nobody panics while holding it");
         let (fault, replies) = set.as_mut()?;
-        if *replies == 0 || !fault.concerns(stage, dialect) {
+        if *replies == 0 || !fault.concerns(stage) {
             return None;
         }
         *replies -= 1;

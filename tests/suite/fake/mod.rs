@@ -40,7 +40,7 @@ use rustls::ServerConfig;
 pub(crate) use clock::{Clock, Face, KnownClock, OsClock, Reading, Rounding, SECOND_NS, raw_now};
 pub(crate) use dialect::{Dialect, HttpsTimeShape};
 pub(crate) use fault::Fault;
-pub(crate) use http::{Framing, HttpShape, Interim, KeepAlive, Request};
+pub(crate) use http::{Framing, HttpShape, Interim, KeepAlive};
 pub(crate) use json::{Echo, JsonShape, Order, STRANGERS};
 pub(crate) use ledger::{Counts, Ledger, Served};
 pub(crate) use path::{Cut, Delay, Path, Place};

@@ -18,7 +18,7 @@ const FRAGMENT: usize = 512;
 impl<C: Clock> Connection<'_, C> {
     /// Serves the connection after its upgrade.
     pub(super) fn serve_websocket(&mut self, id: &str) -> io::Result<()> {
-        if self.fault(Stage::Opened).is_some() {
+        if self.shared.faults.take(Stage::Opened).is_some() {
             let now = raw_now();
             let asked = self.arrive("", None, now)?;
             self.tell(id, asked, None)?;
@@ -34,7 +34,7 @@ impl<C: Clock> Connection<'_, C> {
                 (op, true) if op == Opcode::Text as u8 => {
                     let text = String::from_utf8(frame.payload).unwrap_or_default();
                     let asked = self.arrive(&text, None, read_raw_ns)?;
-                    let fault = self.fault(Stage::Frame);
+                    let fault = self.shared.faults.take(Stage::Frame);
                     self.tell(id, asked, fault.as_ref())?;
                     replies += 1;
                 }

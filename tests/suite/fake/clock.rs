@@ -5,7 +5,8 @@
 //!
 //! θ(t) = UTC of the server − raw, at the raw instant t. For a [`KnownClock`] it is a line, known exactly. Because its
 //! slope is far below one, an exchange that holds for θ at the instant of the stamp holds for θ at *every* instant
-//! between `sent` and `received`: tests may ask for the truth at whichever of them is at hand.
+//! between `sent` and `received`: tests may ask for the truth at whichever of them is at hand. (Unless the clock is
+//! stepped in between, see `steering`.)
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -10,14 +10,16 @@ use std::io::{self, ErrorKind};
 
 use tungstenite::handshake::derive_accept_key;
 
+use super::answer::{Asked, Shown, compose, stamp};
 use super::clock::{Clock, raw_now};
+use super::dialect::Dialect;
 use super::fault::{Fault, Stage};
-use super::http::{Framing, Reply, Request, interim};
+use super::http::{Framing, Request, interim};
 use super::ledger::Served;
 use super::life::Life;
 use super::path::{Delay, Message};
 use super::random::Random;
-use super::webntp::{Asked, compose, stamp};
+use super::reply::Reply;
 use super::websocket::SUBPROTOCOL;
 use super::wire::Wire;
 use super::{Setup, Shared};
@@ -41,7 +43,7 @@ impl<C: Clock> Connection<'_, C> {
             };
             let read_raw_ns = raw_now();
             let upgrade = request.header("sec-websocket-key").map(derive_key);
-            if let Some(accept) = upgrade {
+            if let Some(accept) = upgrade.filter(|_| self.setup.dialect == Dialect::WebNtp) {
                 match self.shared.faults.take(Stage::Upgrade) {
                     None => {
                         self.upgrade(&request, &accept)?;
@@ -100,7 +102,7 @@ impl<C: Clock> Connection<'_, C> {
         fault: Option<Fault>,
         close: bool,
     ) -> io::Result<()> {
-        let asked = self.arrive(&request.query, read_raw_ns)?;
+        let asked = self.arrive(&request.query, Some(request), read_raw_ns)?;
         self.wire.release_tickets(&mut self.random)?;
         if fault == Some(Fault::StallBeforeHeaders) {
             return self.stall(asked);
@@ -110,32 +112,40 @@ impl<C: Clock> Connection<'_, C> {
             self.send_early(interim(first.status).as_bytes(), first.gap)?;
         }
         let mut gone = 0;
-        if let Some(gap) = setup.http.head_first.filter(|_| request.method == "GET") {
-            let draft = compose(setup, request, &asked.it, "0", fault.as_ref());
+        if let Some(gap) = setup.http.head_first {
+            let draft = Shown::draft(fault.as_ref());
+            let draft = compose(setup, request, &asked.it, &draft, fault.as_ref());
             let draft = draft.message(&setup.http, close);
-            gone = draft.head;
+            gone = draft.unstamped();
             self.send_early(&draft.bytes[..gone], gap)?;
         }
 
-        let (reading, shown) = stamp(setup, self.shared, fault.as_ref());
+        let shown = stamp(setup, self.shared, fault.as_ref());
         let reply = compose(setup, request, &asked.it, &shown, fault.as_ref());
         let mut message = reply.message(&setup.http, close);
         if fault == Some(Fault::TwoReplies) {
             message.bytes.extend_from_within(..);
         }
-        self.depart(asked, Some((reading.raw_ns, shown)))?;
+        let sent = message.stamp.as_ref().map(|_| shown.first());
+        self.depart(asked, Some((shown.raw_ns, sent.unwrap_or_default())))?;
         self.deliver(&message, gone, fault.as_ref())?;
         self.pad(reply.padding)
     }
 
     /// The request has its way, and the server's thinking, behind it.
-    pub(super) fn arrive(&mut self, it: &str, read_raw_ns: i64) -> io::Result<Asked> {
+    pub(super) fn arrive(
+        &mut self,
+        it: &str,
+        request: Option<&Request>,
+        read_raw_ns: i64,
+    ) -> io::Result<Asked> {
         let path = &self.setup.path;
         self.pause(path.request)?;
         let arrived_raw_ns = raw_now();
         self.pause(path.think)?;
         Ok(Asked {
             it: it.to_owned(),
+            request: request.cloned(),
             read_raw_ns,
             arrived_raw_ns,
         })
@@ -148,6 +158,7 @@ impl<C: Clock> Connection<'_, C> {
         self.shared.ledger.enter(Served {
             connection: self.number,
             it: asked.it,
+            request: asked.request,
             read_raw_ns: asked.read_raw_ns,
             arrived_raw_ns: asked.arrived_raw_ns,
             stamped_raw_ns,

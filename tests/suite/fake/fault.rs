@@ -8,15 +8,17 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::date::ZONE;
+use super::dialect::Dialect;
 use super::json::Body;
 
-/// A stamp from before 2020: 2018-12-31T23:59:59 and a quarter.
-const OLD_STAMP: &str = "1546300799.250000";
-/// A stamp from after 2100: 2100-01-01T00:00:00 and a quarter.
-const FAR_STAMP: &str = "4102444800.250000";
+/// A time before 2020: 2018-12-31T23:59:59 and a quarter.
+const OLD_NS: i64 = 1_546_300_799_250_000_000;
+/// A time after 2100: 2100-01-01T00:00:00 and a quarter.
+const FAR_NS: i64 = 4_102_444_800_250_000_000;
 
 /// One kind of wrong. Those that a WebSocket has no place for once it is open meet its upgrade request instead; those
-/// that only a WebSocket can have leave HTTP alone.
+/// that only a WebSocket can have leave HTTP alone, and those of the echo a dialect that has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Another status, with the time in the body all the same.
@@ -29,11 +31,13 @@ pub(crate) enum Fault {
     Age,
     /// `X-Cache: HIT from fake`: so did this.
     XCacheHit,
-    /// The page of a captive portal, status 200.
+    /// The page of a captive portal, status 200; with the `Date` if the server has one.
     Html,
-    /// Nothing where the JSON should be, status 200 (over WebSocket: an empty text frame).
+    /// Nothing where the JSON should be, status 200 (over WebSocket: an empty text frame), or after the name of the
+    /// header.
     EmptyBody,
-    /// The JSON, then blanks up to so many bytes, until the peer has had enough.
+    /// The body, then blanks up to so many bytes, until the peer has had enough. After the reply to a HEAD or a 204,
+    /// where no body may be, too.
     HugeBody(usize),
     /// 32 KiB of headers.
     HugeHeaders,
@@ -47,14 +51,20 @@ pub(crate) enum Fault {
     NotANumber,
     /// The stamps have a minus sign.
     NegativeStamp,
-    /// The stamps have an exponent of zero.
+    /// The stamps have an exponent of zero (a date: its seconds).
     ExponentStamp,
-    /// Another number follows the JSON (or the number of X-HTTPSTIME).
+    /// Another number (or date) follows the JSON or the header's own.
     TwoNumbers,
-    /// A word follows the JSON (or the number of X-HTTPSTIME).
+    /// A word follows the JSON or what the header has.
     TrailingText,
     /// The fraction is `1000000`, the bug of [`super::clock::Rounding::NearestWithoutCarry`] in every reply.
     SevenDigits,
+    /// The stamps are this text.
+    StampText(&'static str),
+    /// No stamp at all: the header, or the member of the JSON, is not there.
+    StampMissing,
+    /// Two stamps: the header, or the member, comes a second time and says an hour more.
+    StampTwice,
     /// The stamps are from 2018.
     StampBefore2020,
     /// The stamps are from 2100.
@@ -113,18 +123,37 @@ impl Fault {
         }
     }
 
-    /// The stamp that is shown instead of the honest one.
-    pub(crate) fn stamp(&self, honest: String) -> String {
+    /// The time that is told instead of the honest one, nanoseconds.
+    pub(crate) fn time(&self) -> Option<i64> {
+        match self {
+            Self::StampBefore2020 => Some(OLD_NS),
+            Self::StampAfter2100 => Some(FAR_NS),
+            _ => None,
+        }
+    }
+
+    /// The stamps that are shown instead of the honest one.
+    pub(crate) fn stamps(&self, honest: String, other: impl Fn() -> String) -> Vec<String> {
+        match self {
+            Self::EmptyBody => vec![String::new()],
+            Self::StampMissing => Vec::new(),
+            Self::StampTwice => vec![honest, other()],
+            _ => vec![self.stamp(honest)],
+        }
+    }
+
+    fn stamp(&self, honest: String) -> String {
+        let zone = if honest.ends_with(ZONE) { ZONE } else { "" };
+        let digits = honest.strip_suffix(zone).unwrap_or_default();
         match self {
             Self::NotANumber => "NaN".to_owned(),
             Self::NegativeStamp => format!("-{honest}"),
-            Self::ExponentStamp => format!("{honest}e0"),
+            Self::ExponentStamp => format!("{digits}e0{zone}"),
             Self::SevenDigits => {
-                let seconds = honest.split('.').next().unwrap_or_default();
-                format!("{seconds}.1000000")
+                let seconds = digits.split('.').next().unwrap_or_default();
+                format!("{seconds}.1000000{zone}")
             }
-            Self::StampBefore2020 => OLD_STAMP.to_owned(),
-            Self::StampAfter2100 => FAR_STAMP.to_owned(),
+            Self::StampText(text) => (*text).to_owned(),
             _ => honest,
         }
     }
@@ -142,9 +171,10 @@ impl Fault {
         }
     }
 
-    /// What comes after the JSON or the number.
-    pub(crate) fn tail(&self) -> &'static str {
+    /// What comes after the JSON, the number or the date.
+    pub(crate) fn tail(&self, dialect: Dialect) -> &'static str {
         match self {
+            Self::TwoNumbers if dialect == Dialect::HttpDate => ", Sun, 06 Nov 1994 08:49:37 GMT",
             Self::TwoNumbers => " 1790557227.05",
             Self::TrailingText => " trailing",
             _ => "",
@@ -152,9 +182,9 @@ impl Fault {
     }
 
     /// The JSON body as this fault leaves it.
-    pub(crate) fn body(&self, honest: Body) -> Body {
+    pub(crate) fn body(&self, honest: Body, dialect: Dialect) -> Body {
         let mut body = honest;
-        body.text.push_str(self.tail());
+        body.text.push_str(self.tail(dialect));
         match self {
             Self::EmptyBody => Body::default(),
             Self::OversizeFrame | Self::FragmentedOversize => {

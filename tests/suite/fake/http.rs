@@ -1,18 +1,13 @@
-//! HTTP/1.1 as the fake speaks it: parsing requests, putting replies together.
+//! HTTP/1.1 as the fake speaks it: the manners of a server, parsing requests.
 //!
-//! In: bytes of a request; a body, a fault. Out: requests; messages ready for the wire. Not: when they are sent.
+//! In: bytes of a request. Out: requests; the texts that are the same in every reply. Not: replies, see `reply`.
 
 use std::time::Duration;
 
-use super::fault::Fault;
-use super::json::Body;
-use super::path::{Delay, Message};
+use super::path::Delay;
 
 /// The longest head of a request.
 pub(crate) const LONGEST_HEAD: usize = 16_384;
-
-const PORTAL: &str = "<!DOCTYPE html><html><head><title>Welcome</title></head>\
-    <body>Please accept our terms. It is 1790557227.050000 o'clock.</body></html>\n";
 
 /// How the end of a body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,14 +41,14 @@ pub(crate) struct KeepAlive {
 /// The manners of one server.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HttpShape {
-    /// The status of a good reply.
+    /// The status of a good reply; X-HTTPSTIME has its own.
     pub(crate) status: u16,
     /// How the end of a body is found.
     pub(crate) framing: Framing,
     /// 1xx responses before the reply.
     pub(crate) interim: Vec<Interim>,
     /// The headers leave first, then after this the stamp is taken and the body made. The body is chunked then, whatever
-    /// `framing` says, unless it ends with the connection.
+    /// `framing` says, unless it ends with the connection. Where the stamp is in a header, what precedes it leaves first.
     pub(crate) head_first: Option<Delay>,
     /// More headers, as name and value.
     pub(crate) headers: Vec<(String, String)>,
@@ -151,161 +146,6 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotHttp;
 
-/// A reply before it is put into bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reply {
-    /// The status.
-    pub(crate) status: u16,
-    /// Headers but those of the framing.
-    pub(crate) headers: Vec<(String, String)>,
-    /// The body; None where none is allowed.
-    pub(crate) body: Option<Body>,
-    /// Blanks that the length promises after the body, and that are sent apart.
-    pub(crate) padding: usize,
-}
-
-impl Reply {
-    /// One with a body of this media type.
-    pub(crate) fn with_body(status: u16, media: &str, body: Body) -> Self {
-        Self {
-            status,
-            headers: vec![("Content-Type".to_owned(), media.to_owned())],
-            body: Some(body),
-            padding: 0,
-        }
-    }
-
-    /// One without a body.
-    pub(crate) fn bare(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: None,
-            padding: 0,
-        }
-    }
-
-    /// Adds a header.
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// The same reply with a fault; what stamp, echo and tail of the body have of it is in there already.
-    pub(crate) fn spoilt_by(mut self, fault: &Fault) -> Self {
-        match fault {
-            Fault::Status(status) => self.status = *status,
-            Fault::Redirect(to) => {
-                self.status = 302;
-                return self.header("Location", to);
-            }
-            Fault::RetryAfter(seconds) => {
-                self.status = 503;
-                return self.header("Retry-After", &seconds.to_string());
-            }
-            Fault::Age => return self.header("Age", "7"),
-            Fault::XCacheHit => return self.header("X-Cache", "HIT from fake"),
-            Fault::ContentEncodingGzip => return self.header("Content-Encoding", "gzip"),
-            Fault::Html => {
-                let page = Body {
-                    text: PORTAL.to_owned(),
-                    stamp: None,
-                };
-                let bodiless = self.body.is_none();
-                self = Self::with_body(200, "text/html; charset=utf-8", page);
-                self.body.take_if(|_| bodiless);
-            }
-            Fault::HugeBody(bytes) => {
-                let made = self.body.as_ref().map_or(0, |body| body.text.len());
-                self.padding = bytes.saturating_sub(made);
-            }
-            Fault::HugeHeaders => {
-                let filler = "x".repeat(1015);
-                for nth in 0..32 {
-                    self = self.header(&format!("X-{nth:02}"), &filler);
-                }
-            }
-            _ => {}
-        }
-        self
-    }
-
-    /// The bytes.
-    pub(crate) fn message(&self, shape: &HttpShape, close: bool) -> Message {
-        let mut headers = self.headers.clone();
-        let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
-        let framing = match shape.framing() {
-            _ if self.padding > 0 => Framing::ContentLength,
-            framing => framing,
-        };
-        if let Some(body) = &self.body {
-            match framing {
-                Framing::ContentLength => {
-                    add(
-                        "Content-Length",
-                        (body.text.len() + self.padding).to_string(),
-                    );
-                }
-                Framing::Chunked(_) => add("Transfer-Encoding", "chunked".to_owned()),
-                Framing::UntilClose => {}
-            }
-        }
-        if close {
-            add("Connection", "close".to_owned());
-        }
-        headers.extend(shape.headers.iter().cloned());
-
-        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
-        for (name, value) in &headers {
-            let name = if shape.mixed_case {
-                mix_case(name)
-            } else {
-                name.clone()
-            };
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str("\r\n");
-        let mut message = Message {
-            head: head.len(),
-            bytes: head.into_bytes(),
-            stamp: None,
-        };
-        if let Some(body) = &self.body {
-            let chunk = match framing {
-                Framing::Chunked(size) => Some(size),
-                Framing::ContentLength | Framing::UntilClose => None,
-            };
-            append(&mut message, body, chunk);
-        }
-        message
-    }
-}
-
-/// Appends the body, in chunks or as it is, and finds its stamp's new place.
-fn append(message: &mut Message, body: &Body, chunk: Option<usize>) {
-    let size = chunk.unwrap_or(usize::MAX).max(1);
-    // Where each byte of the body went.
-    let mut places = Vec::with_capacity(body.text.len());
-    for piece in body.text.as_bytes().chunks(size) {
-        if chunk.is_some() {
-            let length = format!("{:x}\r\n", piece.len());
-            message.bytes.extend_from_slice(length.as_bytes());
-        }
-        places.extend((0..piece.len()).map(|nth| message.bytes.len() + nth));
-        message.bytes.extend_from_slice(piece);
-        if chunk.is_some() {
-            message.bytes.extend_from_slice(b"\r\n");
-        }
-    }
-    if chunk.is_some() {
-        message.bytes.extend_from_slice(b"0\r\n\r\n");
-    }
-    message.stamp = body
-        .stamp
-        .as_ref()
-        .map(|stamp| places[stamp.start]..places[stamp.end - 1] + 1);
-}
-
 /// Status line of a response before the response.
 pub(crate) fn interim(status: u16) -> String {
     let hint = if status == 103 {
@@ -316,7 +156,8 @@ pub(crate) fn interim(status: u16) -> String {
     format!("HTTP/1.1 {status} {}\r\n{hint}\r\n", reason(status))
 }
 
-fn reason(status: u16) -> &'static str {
+/// The phrase after a status.
+pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         100 => "Continue",
         101 => "Switching Protocols",
@@ -324,20 +165,9 @@ fn reason(status: u16) -> &'static str {
         200 => "OK",
         204 => "No Content",
         302 => "Found",
+        404 => "Not Found",
         405 => "Method Not Allowed",
         503 => "Service Unavailable",
         _ => "Status",
     }
-}
-
-fn mix_case(name: &str) -> String {
-    name.char_indices()
-        .map(|(nth, letter)| {
-            if nth % 2 == 0 {
-                letter.to_ascii_lowercase()
-            } else {
-                letter.to_ascii_uppercase()
-            }
-        })
-        .collect()
 }

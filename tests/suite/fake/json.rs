@@ -1,6 +1,6 @@
-//! The JSON of a WebNTP reply, in the manners that servers have.
+//! The JSON of a reply, in the manners that servers have.
 //!
-//! In: the echo and the stamp, as text. Out: the body, and where its first stamp stands. Not: numbers; digits go through
+//! In: the names of the members; the echo and the stamps, as text. Out: the body, and where its first stamp stands. Not: numbers; digits go through
 //! as they are.
 
 use std::ops::Range;
@@ -33,7 +33,7 @@ pub(crate) enum Order {
     AsDocumented,
     /// The same, backwards.
     Backwards,
-    /// `st` comes last.
+    /// The first stamp comes last.
     StampLast,
 }
 
@@ -91,27 +91,37 @@ impl JsonShape {
         })
     }
 
-    /// The body.
-    pub(crate) fn render(&self, id: &str, it: &str, stamp: &str) -> Body {
+    /// The body: these members, each stamp as often as there are stamps.
+    pub(crate) fn render(&self, names: &[&str], id: &str, it: &str, stamps: &[String]) -> Body {
         let quoted = format!("\"{id}\"");
         let (leap, next, step) = (
             self.leap.to_string(),
             self.next.to_string(),
             self.step.to_string(),
         );
-        let mut members = vec![
-            ("id", quoted.as_str()),
-            ("it", it),
-            ("st", stamp),
-            ("time", stamp),
-            ("leap", &leap),
-            ("next", &next),
-            ("step", &step),
-        ];
+        let mut members: Vec<(&str, &str)> = Vec::new();
+        for name in names {
+            let value = match *name {
+                "id" => quoted.as_str(),
+                "it" => it,
+                "leap" => &leap,
+                "next" => &next,
+                "step" => &step,
+                _ => {
+                    members.extend(stamps.iter().map(|stamp| (*name, stamp.as_str())));
+                    continue;
+                }
+            };
+            members.push((name, value));
+        }
         match self.order {
             Order::AsDocumented => {}
             Order::Backwards => members.reverse(),
-            Order::StampLast => members[2..].rotate_left(1),
+            Order::StampLast => {
+                if let Some(first) = members.iter().position(is_stamp) {
+                    members[first..].rotate_left(1);
+                }
+            }
         }
         let (gap, end) = if self.spaced {
             (" \t", "\r\n")
@@ -123,19 +133,24 @@ impl JsonShape {
             stamp: None,
         };
         let known = self.strangers.len();
-        for (nth, (name, value)) in self.strangers.iter().chain(&members).enumerate() {
+        for (nth, member) in self.strangers.iter().chain(&members).enumerate() {
+            let (name, value) = member;
             let comma = if nth == 0 { "" } else { "," };
             body.text
                 .push_str(&format!("{comma}{end}{gap}\"{name}\"{gap}:{gap}"));
             let start = body.text.len();
             body.text.push_str(value);
-            if nth >= known && matches!(*name, "st" | "time") {
+            if nth >= known && is_stamp(member) {
                 body.stamp.get_or_insert(start..body.text.len());
             }
         }
         body.text.push_str(&format!("{end}}}{end}"));
         body
     }
+}
+
+fn is_stamp((name, _): &(&str, &str)) -> bool {
+    matches!(*name, "st" | "time")
 }
 
 /// A body, and where its first stamp stands.

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::http::Request;
+
 /// Entries kept; older ones are forgotten (and still counted).
 const KEPT: usize = 1 << 16;
 
@@ -16,6 +18,8 @@ pub(crate) struct Served {
     pub(crate) connection: usize,
     /// The query of the request or the text of the frame, as it came.
     pub(crate) it: String,
+    /// The request with its headers; None for a frame.
+    pub(crate) request: Option<Request>,
     /// When the request had been read, raw nanoseconds.
     pub(crate) read_raw_ns: i64,
     /// When it counted as received: the above, and the delay of its way.

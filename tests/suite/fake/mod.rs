@@ -1,4 +1,5 @@
-//! The fake upstream: a WebNTP server over HTTP/1.1 and WebSocket, in clear or under TLS, that knows the truth.
+//! The fake upstream: a server of any kind of time source, over HTTP/1.1 and WebSocket, in clear or under TLS, that knows
+//! the truth.
 //!
 //! In: a [`Setup`], faults while it runs, clients on a port of 127.0.0.1. Out: replies; a [`Ledger`] of what it did; the
 //! truth θ(t) = server's UTC − raw clock at every raw instant. Not: anything of the program under test: it is written
@@ -7,9 +8,12 @@
 //! The oracle: without a fault and without a cached face, every exchange of a correct client contains the truth,
 //! `departed_after − received ≤ θ ≤ arrived_before − sent`.
 
+mod answer;
 mod checks;
 mod clock;
 mod connection;
+mod date;
+mod dialect;
 mod fault;
 mod http;
 mod json;
@@ -17,6 +21,8 @@ mod ledger;
 mod life;
 mod path;
 mod random;
+mod reply;
+mod steering;
 mod tls;
 mod webntp;
 mod websocket;
@@ -32,18 +38,20 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 pub(crate) use clock::{Clock, Face, KnownClock, OsClock, Reading, Rounding, SECOND_NS, raw_now};
+pub(crate) use dialect::{Dialect, HttpsTimeShape};
 pub(crate) use fault::Fault;
 pub(crate) use http::{Framing, HttpShape, Interim, KeepAlive};
 pub(crate) use json::{Echo, JsonShape, Order, STRANGERS};
 pub(crate) use ledger::{Counts, Ledger, Served};
 pub(crate) use path::{Cut, Delay, Path, Place};
-pub(crate) use tls::{Authority, Tickets, Tls};
+pub(crate) use tls::{Authority, Leaf, Tickets, Tls};
 pub(crate) use websocket::WebSocketShape;
 
 use connection::Connection;
 use fault::Faults;
 use life::Life;
 use random::Random;
+use steering::Steering;
 use wire::Wire;
 
 /// What kind of server it shall be.
@@ -51,7 +59,9 @@ use wire::Wire;
 pub(crate) struct Setup<C = KnownClock> {
     /// Its time.
     pub(crate) clock: C,
-    /// How it shows it.
+    /// What it speaks.
+    pub(crate) dialect: Dialect,
+    /// How it shows its time; a dialect that has fewer digits cuts them.
     pub(crate) face: Face,
     /// The way to it.
     pub(crate) path: Path,
@@ -63,6 +73,8 @@ pub(crate) struct Setup<C = KnownClock> {
     pub(crate) websocket: WebSocketShape,
     /// Its JSON.
     pub(crate) json: JsonShape,
+    /// Its X-HTTPSTIME.
+    pub(crate) https_time: HttpsTimeShape,
     /// What is wrong with it from the start.
     pub(crate) fault: Option<Fault>,
     /// Of all its delays. Print it when a test fails.
@@ -81,12 +93,14 @@ impl<C> Setup<C> {
     pub(crate) fn with_clock(clock: C) -> Self {
         Self {
             clock,
+            dialect: Dialect::WebNtp,
             face: Face::MICROSECONDS,
             path: Path::direct(),
             tls: None,
             http: HttpShape::plain(),
             websocket: WebSocketShape::plain(),
             json: JsonShape::plain(),
+            https_time: HttpsTimeShape::plain(),
             fault: None,
             seed: 1,
         }
@@ -107,6 +121,7 @@ pub(crate) struct FakeUpstream<C: Clock = KnownClock> {
 struct Shared {
     ledger: Ledger,
     faults: Faults,
+    steering: Steering,
     shown: Mutex<Option<Reading>>,
     tls: Option<Arc<ServerConfig>>,
 }
@@ -119,9 +134,9 @@ struct Run {
 }
 
 impl FakeUpstream<KnownClock> {
-    /// θ in nanoseconds at a raw instant: the truth. Only a known clock has one.
+    /// θ in nanoseconds at a raw instant, past steps and rates included: the truth. Only a known clock has one.
     pub(crate) fn truth(&self, raw_ns: i64) -> i64 {
-        self.setup.clock.theta(raw_ns)
+        self.setup.clock.theta(raw_ns) + self.shared.steering.added(raw_ns)
     }
 }
 
@@ -131,6 +146,7 @@ impl<C: Clock> FakeUpstream<C> {
         let shared = Shared {
             ledger: Ledger::default(),
             faults: Faults::default(),
+            steering: Steering::default(),
             shown: Mutex::default(),
             tls: setup.tls.as_ref().map(Tls::server_config),
         };
@@ -165,6 +181,18 @@ impl<C: Clock> FakeUpstream<C> {
     /// The setup, to print when a test fails.
     pub(crate) fn setup(&self) -> &Setup<C> {
         &self.setup
+    }
+
+    /// Steps its clock by so many nanoseconds, positive: forward. Returns the raw instant from which on that holds. An
+    /// exchange astride of it holds for θ at the instant of the stamp, which is in the ledger, and no other.
+    pub(crate) fn step_clock(&self, step_ns: i64) -> i64 {
+        self.shared.steering.step(step_ns)
+    }
+
+    /// From now on its clock gains `rate_ppb` nanoseconds a second on the clock of the setup, which may have a rate
+    /// already; 0: no more. Returns the raw instant from which on that holds.
+    pub(crate) fn skew_clock(&self, rate_ppb: i64) -> i64 {
+        self.shared.steering.skew(rate_ppb)
     }
 
     /// From now on every reply that it concerns has this fault, or none.

@@ -131,6 +131,12 @@ impl Message {
             .unwrap_or(self.bytes.len() / 2)
     }
 
+    /// How much of it can leave before the stamp is known: the head, or what precedes the stamp in it.
+    pub(crate) fn unstamped(&self) -> usize {
+        let stamp = self.stamp.as_ref().map_or(usize::MAX, |stamp| stamp.start);
+        self.head.min(stamp)
+    }
+
     fn find(&self, place: Place) -> Option<usize> {
         match place {
             Place::AfterHead => Some(self.head),

@@ -8,23 +8,24 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::version::{TLS12, TLS13};
 
 use super::path::Delay;
 
-/// A certificate authority with one leaf, for `127.0.0.1` and `localhost`. Cheap to clone.
+/// A certificate authority, and the key of all its leaves. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Authority(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     ca_pem: String,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    ca: CertifiedIssuer<'static, KeyPair>,
+    key: KeyPair,
 }
 
 impl Authority {
@@ -37,17 +38,10 @@ impl Authority {
             .distinguished_name
             .push(DnType::CommonName, "CA of the fake upstream");
         let ca = CertifiedIssuer::self_signed(params, new_key()).expect("its parameters are valid");
-
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let key = new_key();
-        let leaf = CertificateParams::new(names)
-            .expect("these are names")
-            .signed_by(&key, &ca)
-            .expect("its parameters are valid");
         Self(Arc::new(Inner {
             ca_pem: ca.pem(),
-            chain: vec![leaf.der().clone()],
-            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            ca,
+            key: new_key(),
         }))
     }
 
@@ -61,6 +55,39 @@ impl Authority {
         let path = directory.join("ca.pem");
         fs::write(&path, self.ca_pem()).expect("the test's directory is writable");
         path
+    }
+}
+
+/// The certificate that a server shows. Its authority has signed all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaf {
+    /// For `127.0.0.1` and `localhost`, at any time.
+    Good,
+    /// The same, valid in 2019 only.
+    Expired,
+    /// The same, valid from 2099 on.
+    NotYetValid,
+    /// For `elsewhere.test`, at any time.
+    WrongName,
+}
+
+impl Leaf {
+    fn params(self) -> CertificateParams {
+        let names: &[&str] = match self {
+            Self::WrongName => &["elsewhere.test"],
+            Self::Good | Self::Expired | Self::NotYetValid => &["127.0.0.1", "localhost"],
+        };
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("these are names");
+        match self {
+            Self::Good | Self::WrongName => {}
+            Self::Expired => {
+                params.not_before = date_time_ymd(2019, 1, 1);
+                params.not_after = date_time_ymd(2020, 1, 1);
+            }
+            Self::NotYetValid => params.not_before = date_time_ymd(2099, 1, 1),
+        }
+        params
     }
 }
 
@@ -85,6 +112,8 @@ pub(crate) enum Tickets {
 pub(crate) struct Tls {
     /// Whose leaf it shows.
     pub(crate) authority: Authority,
+    /// Which one.
+    pub(crate) leaf: Leaf,
     /// When its session tickets leave.
     pub(crate) tickets: Tickets,
     /// It knows nothing newer than TLS 1.2.
@@ -98,6 +127,7 @@ impl Tls {
     pub(crate) fn of(authority: &Authority) -> Self {
         Self {
             authority: authority.clone(),
+            leaf: Leaf::Good,
             tickets: Tickets::AtOnce,
             only_tls12: false,
             late_last_byte: None,
@@ -111,12 +141,15 @@ impl Tls {
         } else {
             &[&TLS12, &TLS13]
         };
-        let Inner { chain, key, .. } = &*self.authority.0;
+        let Inner { ca, key, .. } = &*self.authority.0;
+        let leaf = self.leaf.params().signed_by(key, ca);
+        let chain = vec![leaf.expect("its parameters are valid").der().clone()];
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(versions)
             .expect("ring has suites for both versions")
             .with_no_client_auth()
-            .with_single_cert(chain.clone(), key.clone_key())
+            .with_single_cert(chain, key)
             .expect("the key is the leaf's");
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         if self.tickets == Tickets::None {

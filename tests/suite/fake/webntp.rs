@@ -1,96 +1,26 @@
-//! WebNTP itself: what is answered to what, over HTTP and over WebSocket.
+//! WebNTP over WebSocket: what is answered to which frame.
 //!
-//! In: requests, text frames. Out: replies with their stamps. Not: bytes on the wire.
+//! In: frames. Out: replies with their stamps, as frames. Not: the upgrade; bytes on the wire.
 
 use std::io::{self, ErrorKind};
 
-use super::clock::{Clock, Reading, raw_now};
+use super::answer::{Asked, Shown, json, stamp};
+use super::clock::{Clock, raw_now};
 use super::connection::Connection;
 use super::fault::{Fault, Stage};
-use super::http::{Reply, Request};
 use super::json::Body;
 use super::path::Message;
 use super::websocket::{Frame, Opcode, frame};
-use super::{Setup, Shared};
 
 /// Fragments of this size make up a message that is too long.
 const FRAGMENT: usize = 512;
-
-/// A request that has arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) it: String,
-    pub(super) read_raw_ns: i64,
-    pub(super) arrived_raw_ns: i64,
-}
-
-/// Reads the clock, or the cache in its place, and shows it as the face and the fault have it.
-pub(super) fn stamp<C: Clock>(
-    setup: &Setup<C>,
-    shared: &Shared,
-    fault: Option<&Fault>,
-) -> (Reading, String) {
-    let mut shown = shared.shown.lock().expect("nobody panics while holding it");
-    let now = setup.clock.read();
-    let reading = match (*shown, setup.face.cached) {
-        (Some(old), Some(period))
-            if i128::from(now.raw_ns - old.raw_ns) < period.as_nanos().cast_signed() =>
-        {
-            old
-        }
-        _ => now,
-    };
-    *shown = Some(reading);
-    let text = setup.face.show(reading.utc_ns);
-    (
-        reading,
-        fault.map_or(text.clone(), |fault| fault.stamp(text)),
-    )
-}
-
-/// The reply to a request.
-pub(super) fn compose<C>(
-    setup: &Setup<C>,
-    request: &Request,
-    it: &str,
-    stamp: &str,
-    fault: Option<&Fault>,
-) -> Reply {
-    let reply = match request.method.as_str() {
-        "HEAD" if request.path.ends_with("/.well-known/time") => {
-            let tail = fault.map_or("", Fault::tail);
-            Reply::bare(204).header("X-HTTPSTIME", &format!("{stamp}{tail}"))
-        }
-        "GET" => {
-            let id = request.header("host").unwrap_or_default();
-            let body = body(setup, id, it, stamp, fault);
-            Reply::with_body(setup.http.status, "application/json; charset=utf-8", body)
-        }
-        _ => Reply::bare(405),
-    };
-    match fault {
-        Some(fault) => reply.spoilt_by(fault),
-        None => reply,
-    }
-}
-
-/// The JSON; nothing, as real servers have it, if the question was no number.
-fn body<C>(setup: &Setup<C>, id: &str, it: &str, stamp: &str, fault: Option<&Fault>) -> Body {
-    let Some(echo) = setup.json.echo(it) else {
-        return Body::default();
-    };
-    match fault {
-        None => setup.json.render(id, &echo, stamp),
-        Some(fault) => fault.body(setup.json.render(id, &fault.it(echo), stamp)),
-    }
-}
 
 impl<C: Clock> Connection<'_, C> {
     /// Serves the connection after its upgrade.
     pub(super) fn serve_websocket(&mut self, id: &str) -> io::Result<()> {
         if self.shared.faults.take(Stage::Opened).is_some() {
             let now = raw_now();
-            let asked = self.arrive("", now)?;
+            let asked = self.arrive("", None, now)?;
             self.tell(id, asked, None)?;
         }
         let most = self.setup.websocket.replies.unwrap_or(usize::MAX);
@@ -103,7 +33,7 @@ impl<C: Clock> Connection<'_, C> {
             match (frame.opcode, frame.last) {
                 (op, true) if op == Opcode::Text as u8 => {
                     let text = String::from_utf8(frame.payload).unwrap_or_default();
-                    let asked = self.arrive(&text, read_raw_ns)?;
+                    let asked = self.arrive(&text, None, read_raw_ns)?;
                     let fault = self.shared.faults.take(Stage::Frame);
                     self.tell(id, asked, fault.as_ref())?;
                     replies += 1;
@@ -152,17 +82,17 @@ impl<C: Clock> Connection<'_, C> {
         }
         let mut gone = 0;
         if let (Some(gap), None) = (setup.websocket.two_frames, fault) {
-            let draft = body(setup, id, &asked.it, "0", fault);
+            let draft = json(setup, id, &asked.it, &Shown::draft(fault), fault);
             gone = draft.stamp.map_or(0, |stamp| stamp.start);
             if gone > 0 {
                 let first = frame(false, Opcode::Text, &draft.text.as_bytes()[..gone]);
                 self.send_early(&first.bytes, gap)?;
             }
         }
-        let (reading, shown) = stamp(setup, self.shared, fault);
-        let body = body(setup, id, &asked.it, &shown, fault);
+        let shown = stamp(setup, self.shared, fault);
+        let body = json(setup, id, &asked.it, &shown, fault);
         let message = frames(&body, gone, fault);
-        self.depart(asked, Some((reading.raw_ns, shown)))?;
+        self.depart(asked, Some((shown.raw_ns, shown.first())))?;
         self.deliver(&message, 0, fault)
     }
 

@@ -114,10 +114,16 @@ impl Exchange {
 
     /// A header of the final response, its name in lower case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).first().copied()
+    }
+
+    /// All values of a header of the final response, its name in lower case.
+    pub(super) fn headers(&self, name: &str) -> Vec<&str> {
         self.head
             .lines()
             .filter_map(|line| line.split_once(": "))
-            .find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
+            .filter_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
+            .collect()
     }
 
     /// The status of the final response.
@@ -138,13 +144,20 @@ pub(super) fn nanoseconds(stamp: &str) -> (i64, i64) {
 
 /// Connects; completes the TLS handshake if the fake has TLS.
 pub(super) fn connect<C: Clock>(fake: &FakeUpstream<C>) -> (Box<dyn Stream>, Rc<Reads>) {
+    try_connect(fake).expect("the handshake succeeds")
+}
+
+/// Connects; tries to complete the TLS handshake if the fake has TLS.
+pub(super) fn try_connect<C: Clock>(
+    fake: &FakeUpstream<C>,
+) -> io::Result<(Box<dyn Stream>, Rc<Reads>)> {
     let socket = TcpStream::connect(fake.addr()).expect("it listens");
     socket.set_nodelay(true).expect("a socket");
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
     let reads = Rc::new(Reads::default());
     let timed = Timed(socket, Rc::clone(&reads));
     let Some(authority) = fake.authority() else {
-        return (Box::new(timed), reads);
+        return Ok((Box::new(timed), reads));
     };
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(authority.ca_pem().as_bytes()).expect("PEM");
@@ -159,12 +172,9 @@ pub(super) fn connect<C: Clock>(fake: &FakeUpstream<C>) -> (Box<dyn Stream>, Rc<
     let connection = ClientConnection::new(Arc::new(config), name).expect("a valid configuration");
     let mut stream = StreamOwned::new(connection, timed);
     while stream.conn.is_handshaking() {
-        stream
-            .conn
-            .complete_io(&mut stream.sock)
-            .expect("the handshake succeeds");
+        stream.conn.complete_io(&mut stream.sock)?;
     }
-    (Box::new(stream), reads)
+    Ok((Box::new(stream), reads))
 }
 
 /// HTTP/1.1 on one connection.

@@ -1,0 +1,101 @@
+//! The kinds of time source that the fake can be.
+//!
+//! In: a time. Out: its text in a dialect; what the dialect has and lacks. Not: whole replies, see `answer`.
+
+use super::clock::{Face, SECOND_NS};
+use super::date::fixdate;
+
+/// What a source speaks. Each is as true as the others: a stamp in a header is taken right before the head is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// JSON to a GET of any path and over WebSocket; X-HTTPSTIME to a HEAD.
+    WebNtp,
+    /// NICT's JSON to a GET of any path: `id it st leap next step`, three decimals at most.
+    Nict,
+    /// htptime's JSON to a GET of any path: `id time`, nothing echoed.
+    HtpTime,
+    /// Time over HTTPS (Kamp, 2015): X-HTTPSTIME to a HEAD.
+    HttpsTime,
+    /// Any web server: a `Date` and a page to GET and HEAD of any path, whatever the query. Whole seconds only; the
+    /// rounding and the cache are those of the face.
+    HttpDate,
+}
+
+impl Dialect {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::WebNtp,
+        Self::Nict,
+        Self::HtpTime,
+        Self::HttpsTime,
+        Self::HttpDate,
+    ];
+
+    /// The members of its JSON, in the order of its documentation.
+    pub(crate) fn members(self) -> &'static [&'static str] {
+        match self {
+            Self::WebNtp => &["id", "it", "st", "time", "leap", "next", "step"],
+            Self::Nict => &["id", "it", "st", "leap", "next", "step"],
+            Self::HtpTime => &["id", "time"],
+            Self::HttpsTime | Self::HttpDate => &[],
+        }
+    }
+
+    /// Whether it echoes the question, and so looks at it.
+    pub(crate) fn echoes(self) -> bool {
+        self.members().contains(&"it")
+    }
+
+    /// A face with no more digits than this dialect has.
+    pub(crate) fn face(self, face: Face) -> Face {
+        let most = match self {
+            Self::HttpDate => 0,
+            Self::Nict => 3,
+            Self::WebNtp | Self::HtpTime | Self::HttpsTime => 9,
+        };
+        Face {
+            digits: face.digits.min(most),
+            ..face
+        }
+    }
+
+    /// A time as text. Times before 1970 are not for this.
+    pub(crate) fn show(self, face: Face, utc_ns: i64) -> String {
+        let shown = self.face(face).show(utc_ns);
+        match self {
+            Self::HttpDate => {
+                let seconds: i64 = shown.parse().expect("no fraction was asked for");
+                fixdate(seconds * SECOND_NS)
+            }
+            _ => shown,
+        }
+    }
+}
+
+/// The manners of one server with X-HTTPSTIME.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HttpsTimeShape {
+    /// The status of a good reply: 204, some have 200.
+    pub(crate) status: u16,
+    /// How the header's name is written.
+    pub(crate) name: &'static str,
+    /// HEAD has it on every path, else only on `/.well-known/time`.
+    pub(crate) everywhere: bool,
+    /// GET is answered as HEAD is, else with 405. (Under WebNTP, GET is for the JSON.)
+    pub(crate) get: bool,
+    /// There is no such header: the time is in the body, of which HEAD tells the length only.
+    pub(crate) in_body: bool,
+}
+
+impl HttpsTimeShape {
+    /// As it is described.
+    pub(crate) fn plain() -> Self {
+        Self {
+            status: 204,
+            name: "X-HTTPSTIME",
+            everywhere: false,
+            get: false,
+            in_body: false,
+        }
+    }
+}

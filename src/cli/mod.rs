@@ -1,10 +1,13 @@
 //! The command lines of both programs, and what only they do.
 
+mod burst;
 pub mod daemon;
 mod demo;
+mod feed;
 mod query;
 mod serve;
 pub mod tool;
+mod usual;
 
 use crate::sys::log::{self, LevelFilter};
 use anyhow::Context;

@@ -4,6 +4,7 @@ mod burst;
 pub mod daemon;
 mod demo;
 mod feed;
+mod leap_seconds;
 mod query;
 mod serve;
 pub mod tool;

@@ -1,10 +1,14 @@
 //! The command lines of both programs, and what only they do.
 
+mod burst;
 pub mod daemon;
 mod demo;
+mod feed;
+mod leap_seconds;
 mod query;
 mod serve;
 pub mod tool;
+mod usual;
 
 use crate::sys::log::{self, LevelFilter};
 use anyhow::Context;
@@ -51,7 +55,7 @@ fn run_to_end<T>(program: impl Future<Output = anyhow::Result<T>>) -> anyhow::Re
 }
 
 /// Says on standard error what went wrong.
-fn complain(program: &str, what: &str) {
+fn complain(what: &str) {
     // Without standard error there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{program}: {what}");
+    let _ = writeln!(std::io::stderr(), "webntp: {what}");
 }

@@ -1,6 +1,7 @@
 //! `webntp serve`: a WebNTP server until a signal ends it.
 
 use super::LogArguments;
+use super::leap_seconds::{Keeper, LeapSecondsError};
 use crate::engine::time::Span;
 use crate::server::{Server, ServerClock};
 use crate::sys::signals::{Signal, Signals};
@@ -8,12 +9,27 @@ use clap::Args;
 use nix::errno::Errno;
 use std::io::{self, ErrorKind, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Where to listen: HOST:PORT, or :PORT for all addresses of this machine; port 0 is any free one
     #[arg(value_name = "ADDR")]
     address: String,
+
+    /// Let web pages from anywhere open a WebSocket, not only our own (the JSON is open to all anyhow)
+    #[arg(long)]
+    allow_cross_origin: bool,
+
+    /// Where leap-seconds.list is kept: read if it is there, written when it was fetched. Without any list, the
+    /// leap seconds up to 2017 are told [default: leap-seconds.list]
+    #[arg(long, value_name = "FILE")]
+    leap_second_path: Option<PathBuf>,
+
+    /// Where to fetch leap-seconds.list, when FILE is missing, has expired or is a month old, by http or
+    /// https; IANA has it at data.iana.org/time-zones/tzdb/leap-seconds.list [default: nowhere]
+    #[arg(long, value_name = "URL")]
+    leap_second_url: Option<String>,
 
     /// Seconds to add to the clock, to see what a wrong server does
     #[arg(
@@ -41,6 +57,9 @@ pub(super) enum ServeError {
     /// The system does not let us listen there.
     #[error("cannot listen on {address}: {}{}", plain(cause), remedy(cause))]
     Listen { address: String, cause: io::Error },
+    /// There are no leap seconds to tell.
+    #[error(transparent)]
+    LeapSeconds(#[from] LeapSecondsError),
     /// The system gives us not even the means to begin.
     #[error("cannot start: {}", plain(.0))]
     Start(io::Error),
@@ -50,35 +69,48 @@ pub(super) enum ServeError {
 pub(super) fn run(arguments: &Arguments) -> Result<(), ServeError> {
     arguments.log.init();
     let addresses = addresses(&arguments.address)?;
+    let path = arguments.leap_second_path.as_deref();
+    let keeper = Keeper::new(path, arguments.leap_second_url.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::Start)?;
+    let result = runtime.block_on(serve(arguments, &addresses, keeper));
+    // A name look-up that hangs shall not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(
+    arguments: &Arguments,
+    addresses: &[SocketAddr],
+    keeper: Keeper,
+) -> Result<(), ServeError> {
+    let mut signals = Signals::new(&Signal::ENDING).map_err(ServeError::Start)?;
     let clock = ServerClock {
         offset: arguments.offset,
     };
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(ServeError::Start)?
-        .block_on(async {
-            let mut signals = Signals::new(&Signal::ENDING).map_err(ServeError::Start)?;
-            let server =
-                Server::bind(&addresses, clock)
-                    .await
-                    .map_err(|cause| ServeError::Listen {
-                        address: arguments.address.clone(),
-                        cause,
-                    })?;
-            // Whoever started us may have closed our standard output; the server is of use all the same.
-            let _ = writeln!(
-                io::stdout(),
-                "webntp: serving on http://{}/",
-                server.local_addr()
-            );
-            server
-                .run(async {
-                    signals.next().await;
-                })
-                .await;
-            Ok(())
-        })
+    let server = Server::bind(addresses, clock)
+        .await
+        .map_err(|cause| ServeError::Listen {
+            address: arguments.address.clone(),
+            cause,
+        })?
+        .with_leap_seconds(keeper.told())
+        .with_cross_origin(arguments.allow_cross_origin);
+    // Whoever started us may have closed our standard output; the server is of use all the same.
+    let _ = writeln!(
+        io::stdout(),
+        "webntp: serving on http://{}/",
+        server.local_addr()
+    );
+    let stop = async {
+        signals.next().await;
+    };
+    tokio::select! {
+        () = server.run(stop) => Ok(()),
+        never = keeper.run() => match never {},
+    }
 }
 
 /// Where to listen, by preference: `:8080` and `8080` are all addresses of this machine, IPv4 included

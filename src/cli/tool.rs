@@ -1,26 +1,33 @@
 //! The command line of `webntp`, the user's tool.
 //!
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
-//! 1 it could not be done, 2 the command line makes no sense.
+//! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, query, serve};
+use super::{complain, query, serve, usual::usual};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+
+const LIKE_THE_REFERENCE: &str = "\
+go-webntp's way of writing it works as well: webntp -serve :8080 [-allow-cross-origin] [-leap-second-path FILE] \
+[-leap-second-url URL], webntp -p 1 -shm 2 URL...
+
+Exit code 0: done. 1: it could not be done, standard error says why; no server answered, or they contradict each \
+other. 2: the command line makes no sense.";
 
 /// Ask WebNTP servers for the time, or run one.
 #[derive(Debug, Parser)]
 #[command(
     name = "webntp",
-    version,
+    version = concat!("version ", env!("CARGO_PKG_VERSION")),
+    after_help = LIKE_THE_REFERENCE,
     max_term_width = 100,
     arg_required_else_help = true,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]
 struct Arguments {
-    /// Servers to ask once: http, https, ws or wss
-    #[arg(value_name = "URL", required = true)]
-    urls: Vec<String>,
+    #[command(flatten)]
+    query: query::Options,
 
     #[command(subcommand)]
     command: Option<Command>,
@@ -34,15 +41,15 @@ enum Command {
 
 /// Runs `webntp` with the process's arguments.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(usual(std::env::args_os()));
     let result = match arguments.command {
         Some(Command::Serve(arguments)) => serve::run(&arguments).map_err(Into::into),
-        None => query::run(&arguments.urls),
+        None => query::run(&arguments.query),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain("webntp", &format!("{error:#}"));
+            complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -82,7 +89,22 @@ mod tests {
     fn urls_are_asked_and_something_must_be_named() {
         let arguments =
             Arguments::try_parse_from(["webntp", "http://a/", "ws://b/"]).expect("two URLs");
-        assert_eq!(arguments.urls, ["http://a/", "ws://b/"]);
+        assert_eq!(arguments.query.urls, ["http://a/", "ws://b/"]);
         assert!(Arguments::try_parse_from(["webntp"]).is_err());
+    }
+
+    #[test]
+    fn each_server_is_asked_four_times_unless_told_otherwise_and_eight_times_at_the_most() {
+        let read = |words: &[&str]| {
+            let line = usual(words.iter().map(Into::into));
+            Arguments::try_parse_from(line).map(|read| (read.query.samples, read.query.shm))
+        };
+        assert_eq!(read(&["webntp", "http://a/"]).ok(), Some((4, 0)));
+        let both = ["webntp", "-p", "1", "-shm", "2", "http://a/"];
+        assert_eq!(read(&both).ok(), Some((1, 2)));
+        assert_eq!(read(&["webntp", "http://a/", "-p=8"]).ok(), Some((8, 0)));
+        for wrong in ["-p=0", "-p=9", "-p=-1", "-p=x", "-shm=256", "-shm=-1"] {
+            assert!(read(&["webntp", wrong, "http://a/"]).is_err(), "{wrong}");
+        }
     }
 }

@@ -39,7 +39,8 @@ impl Tls {
         self.config().map(drop)
     }
 
-    fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+    /// The same for others who speak TLS: for what is fetched, not measured.
+    pub fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         if let Some(config) = self.config.get() {
             return Ok(Arc::clone(config));
         }

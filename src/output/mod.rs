@@ -14,7 +14,9 @@ pub mod shm;
 pub use shm::ShmSink;
 
 use crate::engine::leap::Leap;
+use crate::engine::snapshot::Decision;
 use crate::engine::time::{Span, Utc};
+use crate::sys::clock::ClockPair;
 use crate::sys::shm::{ReaderState, ShmError};
 
 /// Somebody who takes samples.
@@ -72,6 +74,16 @@ pub enum SinkError {
 const PLAUSIBLE: std::ops::Range<Utc> = Utc::from_secs(0)..Utc::from_secs(4_102_444_800);
 
 impl Sample {
+    /// What a decision says of the system clock at the instant of `clock`.
+    pub fn of(decision: &Decision, clock: ClockPair) -> Self {
+        Self {
+            receive: clock.system,
+            clock: clock.raw + decision.theta_at(clock.raw),
+            bound: decision.error_at(clock.raw),
+            leap: decision.leap,
+        }
+    }
+
     /// True time minus system clock: positive when the system clock is behind.
     pub fn offset(&self) -> Span {
         self.clock - self.receive
@@ -104,6 +116,8 @@ impl Sample {
 mod tests {
     use super::recorder::Recorder;
     use super::*;
+    use crate::engine::bound::Interval;
+    use crate::engine::time::{Rate, Raw, Theta};
     use proptest::prelude::*;
 
     const SAMPLE: Sample = Sample {
@@ -144,6 +158,33 @@ mod tests {
         ] {
             assert_eq!(with_bound(nanos).precision(), precision, "{nanos} ns");
         }
+    }
+
+    #[test]
+    fn a_decision_becomes_an_offset_of_the_system_clock_at_the_moment_of_publishing() {
+        let raw = Raw::from_nanos(5_000_000_000);
+        let decision = Decision {
+            at: Raw::from_nanos(4_000_000_000),
+            theta: Theta::from_nanos(1_000_000_025_000_000),
+            bound: Interval {
+                lo: Theta::from_nanos(1_000_000_020_000_000),
+                hi: Theta::from_nanos(1_000_000_030_000_000),
+            },
+            rate: Rate::from_ppm(10),
+            rates: Interval {
+                lo: Rate::from_ppm(-30),
+                hi: Rate::from_ppm(50),
+            },
+            jitter: Span::ZERO,
+            leap: Leap::None,
+        };
+        let system = raw + Theta::from_nanos(1_000_000_000_000_000);
+        let sample = Sample::of(&decision, ClockPair { raw, system });
+        assert_eq!(sample.receive, system);
+        // 25 ms, and 10 ppm of the second since.
+        assert_eq!(sample.offset(), Span::from_micros(25_010));
+        // 5 ms, and 10 − (−30) ppm of the second since, which is more than 50 − 10.
+        assert_eq!(sample.bound, Span::from_micros(5_040));
     }
 
     proptest! {

@@ -7,6 +7,7 @@ pub mod decimal;
 pub mod excerpt;
 pub mod head;
 pub mod json;
+pub mod leap_seconds;
 pub mod plausible;
 pub mod refusal;
 pub mod stamp;

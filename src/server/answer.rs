@@ -3,9 +3,8 @@
 //! Stamps are taken at the last moment: that of a header when everything else of the response is
 //! there, that of the JSON when the connection asks for the body (see [`Reply`]).
 
-use super::ServerClock;
-use super::handshake;
-use super::reply::{DIGITS, Json, Reply};
+use super::reply::{DIGITS, Reply};
+use super::{Service, handshake};
 use crate::engine::time::Utc;
 use crate::protocol::decimal::Fixed;
 use hyper::body::Body;
@@ -28,8 +27,9 @@ const MAX_BODY: u64 = 1024;
 pub(super) fn answer<B: Body>(
     request: &Request<B>,
     host: &str,
-    clock: ServerClock,
+    service: &Service,
 ) -> Response<Reply> {
+    let clock = service.clock;
     let mut response = if request.body().size_hint().lower() > MAX_BODY {
         let mut response = empty(StatusCode::PAYLOAD_TOO_LARGE);
         // What follows on this connection is the body.
@@ -37,10 +37,10 @@ pub(super) fn answer<B: Body>(
         response.headers_mut().insert(CONNECTION, close);
         response
     } else if handshake::is_wanted(request) {
-        handshake::answer(request, host)
+        handshake::answer(request, host, service.cross_origin)
     } else if request.method() == Method::GET {
         let sent = request.uri().query().unwrap_or_default();
-        let json = Json::new(host, sent.as_bytes());
+        let json = service.json(host, sent.as_bytes());
         let mut response = Response::new(Reply::json(json, clock));
         response.headers_mut().extend([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
@@ -111,6 +111,7 @@ mod tests {
     use super::*;
     use crate::engine::time::Span;
     use crate::protocol::decimal::DecimalSeconds;
+    use crate::server::ServerClock;
     use http_body_util::Full;
 
     fn asked(method: &str, uri: &str, body: &'static [u8]) -> Response<Reply> {
@@ -119,7 +120,7 @@ mod tests {
             .uri(uri)
             .body(Full::new(body))
             .unwrap();
-        answer(&request, &host(&request), ServerClock::default())
+        answer(&request, &host(&request), &Service::default())
     }
 
     #[test]

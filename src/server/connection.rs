@@ -4,7 +4,7 @@
 //! reads): the next request must be here in time, counted from the one before.
 
 use super::answer::{answer, host};
-use super::{Limits, ServerClock, websocket};
+use super::{Limits, Service, websocket};
 use crate::engine::time::Raw;
 use crate::sys::clock::{raw_now, sleep_until};
 use hyper::body::Incoming;
@@ -38,18 +38,14 @@ pub(super) enum End {
 }
 
 /// Serves `stream` to its end.
-pub(super) async fn serve(
-    stream: TcpStream,
-    clock: ServerClock,
-    limits: Limits,
-) -> Result<(), End> {
-    let Some((upgrade, host)) = serve_http(stream, clock, limits).await? else {
+pub(super) async fn serve(stream: TcpStream, service: Service, limits: Limits) -> Result<(), End> {
+    let Some((upgrade, host)) = serve_http(stream, &service, limits).await? else {
         return Ok(());
     };
     match upgrade.await?.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => {
             let (stream, early) = (parts.io.into_inner(), parts.read_buf.into());
-            websocket::serve(stream, early, &host, clock, limits).await?;
+            websocket::serve(stream, early, &host, &service, limits).await?;
             Ok(())
         }
         Err(_) => unreachable!("the upgraded stream is the one that went in"),
@@ -59,7 +55,7 @@ pub(super) async fn serve(
 /// Serves HTTP; if the connection became a WebSocket, gives what is to come and the host asked for.
 async fn serve_http(
     stream: TcpStream,
-    clock: ServerClock,
+    answers: &Service,
     limits: Limits,
 ) -> Result<Option<(OnUpgrade, String)>, End> {
     let deadline = Deadline::at(raw_now() + limits.first_request);
@@ -67,7 +63,7 @@ async fn serve_http(
     let service = service_fn(|mut request: Request<Incoming>| {
         deadline.set(raw_now() + limits.idle);
         let host = host(&request);
-        let response = answer(&request, &host, clock);
+        let response = answer(&request, &host, answers);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let coming = (hyper::upgrade::on(&mut request), host);
             *upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(coming);

@@ -1,7 +1,8 @@
 //! Whether a request becomes a WebSocket: RFC 6455 §4.2, from the server's side.
 //!
 //! In: a request that asks for it. Out: 101, or the refusal that says why. A page from elsewhere may
-//! not open a WebSocket (its `Origin` must be our own): a browser would ask in its visitor's name.
+//! not open a WebSocket (its `Origin` must be our own) unless that was allowed: a browser would ask in
+//! its visitor's name.
 
 use super::reply::Reply;
 use hyper::header::{
@@ -27,8 +28,8 @@ pub(super) fn is_wanted<B>(request: &Request<B>) -> bool {
         && lists(request.headers(), UPGRADE, "websocket")
 }
 
-/// The response to a request that [`is_wanted`], made to `host`.
-pub(super) fn answer<B>(request: &Request<B>, host: &str) -> Response<Reply> {
+/// The response to a request that [`is_wanted`], made to `host`; with `cross_origin`, from whatever page.
+pub(super) fn answer<B>(request: &Request<B>, host: &str, cross_origin: bool) -> Response<Reply> {
     let headers = request.headers();
     let mut response = Response::new(Reply::empty());
     if headers.get(SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
@@ -49,7 +50,7 @@ pub(super) fn answer<B>(request: &Request<B>, host: &str) -> Response<Reply> {
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return response;
     };
-    if !headers.get_all(ORIGIN).iter().all(|o| is_same(o, host)) {
+    if !cross_origin && !headers.get_all(ORIGIN).iter().all(|o| is_same(o, host)) {
         *response.status_mut() = StatusCode::FORBIDDEN;
         return response;
     }
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_rfcs_example_is_answered_as_in_the_rfc() {
-        let response = answer(&request(&GOOD), "server.example.com");
+        let response = answer(&request(&GOOD), "server.example.com", false);
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
         assert_eq!(
             response.headers()[SEC_WEBSOCKET_ACCEPT],
@@ -128,18 +129,18 @@ mod tests {
         for offer in offers {
             let mut headers = GOOD.to_vec();
             headers.extend(offer.iter().map(|o| ("Sec-WebSocket-Protocol", *o)));
-            let response = answer(&request(&headers), "h");
+            let response = answer(&request(&headers), "h", false);
             assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], SUBPROTOCOL);
         }
         let headers = [&GOOD[..], &[("Sec-WebSocket-Protocol", "chat")]].concat();
-        let response = answer(&request(&headers), "h");
+        let response = answer(&request(&headers), "h", false);
         assert!(!response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL));
     }
 
     #[test]
     fn another_version_is_told_ours() {
         for version in [&[][..], &[("Sec-WebSocket-Version", "8")]] {
-            let response = answer(&request(&[version, &GOOD[1..]].concat()), "h");
+            let response = answer(&request(&[version, &GOOD[1..]].concat()), "h", false);
             assert_eq!(response.status(), StatusCode::UPGRADE_REQUIRED);
             assert_eq!(response.headers()[SEC_WEBSOCKET_VERSION], "13");
         }
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn a_key_that_is_none_is_a_bad_request() {
         for key in [&[][..], &[("Sec-WebSocket-Key", "short")]] {
-            let response = answer(&request(&[key, &GOOD[..1]].concat()), "h");
+            let response = answer(&request(&[key, &GOOD[..1]].concat()), "h", false);
             assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         }
     }
@@ -190,15 +191,20 @@ mod tests {
             ("http://example.com", "", false),
         ] {
             let headers = [&GOOD[..], &[("Origin", origin)]].concat();
-            let status = answer(&request(&headers), host).status();
+            let status = answer(&request(&headers), host, false).status();
             assert_eq!(status == 101, same, "{origin} on {host}: {status}");
             assert!(same || status == 403);
+            let status = answer(&request(&headers), host, true).status();
+            assert_eq!(status, 101, "{origin} on {host}, allowed");
         }
         let both = [
             ("Origin", "https://example.com"),
             ("Origin", "https://evil.example"),
         ];
         let headers = [&GOOD[..], &both].concat();
-        assert_eq!(answer(&request(&headers), "example.com").status(), 403);
+        assert_eq!(
+            answer(&request(&headers), "example.com", false).status(),
+            403
+        );
     }
 }

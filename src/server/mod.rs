@@ -1,6 +1,6 @@
 //! The WebNTP server: tells the time to whoever asks, over HTTP and WebSocket.
 //!
-//! In: a [`ServerClock`] and an address to listen at. Out: on any path, GET gives the WebNTP JSON, a
+//! In: a [`ServerClock`], the leap seconds, and an address to listen at. Out: on any path, GET gives the WebNTP JSON, a
 //! WebSocket gives the same for every text frame, HEAD gives `X-HTTPSTIME`. It needs no configuration
 //! of its own, knows nothing of sources or decisions, speaks no TLS (a reverse proxy does), and
 //! publishes only what it is asked for.
@@ -17,14 +17,18 @@ mod reply;
 mod websocket;
 
 use crate::engine::time::{Span, Utc};
+use crate::protocol::leap_seconds::LeapSeconds;
 use crate::sys::clock::{raw_now, system_now};
 use episode::Episode;
+use reply::Json;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
@@ -70,12 +74,40 @@ impl Default for Limits {
     }
 }
 
+/// What all connections share: what is told, and to whom.
+#[derive(Clone, Debug)]
+struct Service {
+    clock: ServerClock,
+    leap_seconds: watch::Receiver<Arc<LeapSeconds>>,
+    /// Whether pages from anywhere may open a WebSocket.
+    cross_origin: bool,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            clock: ServerClock::default(),
+            // A channel whose sender is gone keeps its value.
+            leap_seconds: watch::channel(Arc::new(LeapSeconds::built_in())).1,
+            cross_origin: false,
+        }
+    }
+}
+
+impl Service {
+    /// The reply, but for its stamp, to a client that asked `host` and sent `sent`.
+    fn json(&self, host: &str, sent: &[u8]) -> Json {
+        let leap = self.leap_seconds.borrow().at(self.clock.now());
+        Json::new(host, sent, &leap)
+    }
+}
+
 /// A listening server. Nobody is answered before [`Server::run`].
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    clock: ServerClock,
+    service: Service,
     limits: Limits,
 }
 
@@ -93,7 +125,10 @@ impl Server {
                     return Ok(Self {
                         address: listener.local_addr()?,
                         listener,
-                        clock,
+                        service: Service {
+                            clock,
+                            ..Service::default()
+                        },
                         limits: Limits::default(),
                     });
                 }
@@ -107,6 +142,18 @@ impl Server {
     /// The same server with other limits.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same server with leap seconds from elsewhere, which may be replaced while it serves.
+    pub fn with_leap_seconds(mut self, leap_seconds: watch::Receiver<Arc<LeapSeconds>>) -> Self {
+        self.service.leap_seconds = leap_seconds;
+        self
+    }
+
+    /// The same server; with `allowed`, pages from anywhere may open a WebSocket to it, else only its own.
+    pub fn with_cross_origin(mut self, allowed: bool) -> Self {
+        self.service.cross_origin = allowed;
+        self
     }
 
     /// Where it listens, with the port that it really has.
@@ -168,13 +215,13 @@ impl Server {
     }
 
     fn connection(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + use<> {
-        let (clock, limits) = (self.clock, self.limits);
+        let (service, limits) = (self.service.clone(), self.limits);
         async move {
             // Nagle's algorithm would hold a stamped reply back.
             if let Err(error) = stream.set_nodelay(true) {
                 debug!(%peer, "{peer}: TCP_NODELAY: {error}");
             }
-            if let Err(end) = connection::serve(stream, clock, limits).await {
+            if let Err(end) = connection::serve(stream, service, limits).await {
                 debug!(%peer, "{peer}: {end}");
             }
         }

@@ -1,12 +1,13 @@
 //! The WebNTP JSON, and a response body that is stamped when it is sent.
 //!
-//! In: the Host asked for and the client's stamp. Out:
+//! In: the Host asked for, the client's stamp, and the leap second to name. Out:
 //! `{"id":"localhost:8080","it":1489217288.328757,"st":1489224472.995564,"time":1489224472.995564,"leap":36,"next":1483228800,"step":1}`.
 //! Everything but the stamps is written beforehand.
 
 use super::ServerClock;
 use crate::engine::time::Utc;
 use crate::protocol::decimal::{DecimalSeconds, Fixed};
+use crate::protocol::webntp::LeapNotice;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::fmt::Write as _;
@@ -21,27 +22,31 @@ pub(super) const DIGITS: usize = 6;
 const MAX_ECHO: usize = 32;
 /// Longest `id` told back, in characters. A DNS name has at most 253.
 const MAX_ID: usize = 255;
-/// The last leap second: TAI−UTC in seconds before it, its instant (Unix seconds), its sign.
-/// IERS Bulletin C 52.
-const LEAP: &str = r#""leap":36,"next":1483228800,"step":1"#;
 
 /// A reply that lacks only its stamp.
 #[derive(Clone, Debug)]
 pub(super) struct Json {
     before: String,
+    after: String,
 }
 
 impl Json {
     /// The reply to a client that asked `host` and sent `sent`: decimal seconds, or anything else,
-    /// which is no stamp.
-    pub(super) fn new(host: &str, sent: &[u8]) -> Self {
+    /// which is no stamp. `leap` is the leap second that the clock stands before, or else the last one.
+    pub(super) fn new(host: &str, sent: &[u8], leap: &LeapNotice) -> Self {
         let mut before = String::with_capacity(64 + host.len());
         before.push_str("{\"id\":\"");
         escape(host.chars().take(MAX_ID), &mut before);
         before.push_str("\",\"it\":");
         before.push_str(echo(sent));
         before.push_str(",\"st\":");
-        Self { before }
+        let after = format!(
+            r#","leap":{},"next":{},"step":{}}}"#,
+            leap.tai_utc_before,
+            leap.next.to_parts().0,
+            leap.step
+        );
+        Self { before, after }
     }
 
     /// The whole reply, made at `now`.
@@ -50,7 +55,7 @@ impl Json {
             instant: now,
             digits: DIGITS,
         };
-        format!("{}{stamp},\"time\":{stamp},{LEAP}}}", self.before)
+        format!("{}{stamp},\"time\":{stamp}{}", self.before, self.after)
     }
 }
 
@@ -143,9 +148,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const LAST: LeapNotice = LeapNotice {
+        tai_utc_before: 36,
+        next: Utc::from_secs(1_483_228_800),
+        step: 1,
+    };
+
+    fn json(host: &str, sent: &[u8]) -> Json {
+        Json::new(host, sent, &LAST)
+    }
+
     #[test]
     fn the_documented_example_is_what_is_written() {
-        let json = Json::new("localhost:8080", b"1489217288.328757");
+        let json = json("localhost:8080", b"1489217288.328757");
         assert_eq!(
             json.stamped(Utc::from_nanos(1_489_224_472_995_564_999)),
             r#"{"id":"localhost:8080","it":1489217288.328757,"st":1489224472.995564,"time":1489224472.995564,"leap":36,"next":1483228800,"step":1}"#
@@ -153,8 +168,22 @@ mod tests {
     }
 
     #[test]
+    fn the_leap_second_is_told_as_it_was_given() {
+        let coming = LeapNotice {
+            tai_utc_before: 37,
+            next: Utc::from_secs(2_066_860_800),
+            step: -1,
+        };
+        let text = Json::new("h", b"", &coming).stamped(Utc::from_secs(2_066_860_799));
+        assert!(
+            text.ends_with(r#","leap":37,"next":2066860800,"step":-1}"#),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn a_stamp_is_cut_off_and_keeps_its_zeros() {
-        let json = Json::new("h", b"");
+        let json = json("h", b"");
         for (nanos, stamp) in [
             (1_489_224_472_999_999_999, "1489224472.999999"),
             (1_489_224_473_000_000_999, "1489224473.000000"),
@@ -199,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_hostile_host_stays_inside_its_string() {
-        let text = Json::new("a\"b\\c\n\0\x7f\u{2028}é", b"").before;
+        let text = json("a\"b\\c\n\0\x7f\u{2028}é", b"").before;
         assert_eq!(
             text,
             "{\"id\":\"a\\\"b\\\\c\\u000a\\u0000\\u007f\u{2028}é\",\"it\":0,\"st\":"
@@ -208,13 +237,13 @@ mod tests {
 
     #[test]
     fn an_endless_host_is_cut() {
-        let text = Json::new(&"é".repeat(10_000), b"").before;
+        let text = json(&"é".repeat(10_000), b"").before;
         assert_eq!(text.matches('é').count(), MAX_ID);
     }
 
     #[test]
     fn a_body_that_no_longer_fits_its_length_is_an_error() {
-        let mut body = Reply::json(Json::new("h", b""), ServerClock::default());
+        let mut body = Reply::json(json("h", b""), ServerClock::default());
         body.length += 1;
         let mut context = Context::from_waker(std::task::Waker::noop());
         let frame = Pin::new(&mut body).poll_frame(&mut context);

@@ -3,8 +3,7 @@
 //! In: the bytes after the handshake. Out: the same JSON as over HTTP. Pings are answered, but do not
 //! keep the connection open.
 
-use super::reply::Json;
-use super::{Limits, ServerClock};
+use super::{Limits, Service};
 use crate::engine::time::Raw;
 use crate::sys::clock::{raw_now, sleep_until};
 use futures_util::{SinkExt, StreamExt};
@@ -23,7 +22,7 @@ pub(super) async fn serve<S>(
     stream: S,
     early: Vec<u8>,
     host: &str,
-    clock: ServerClock,
+    service: &Service,
     limits: Limits,
 ) -> Result<(), Error>
 where
@@ -45,8 +44,8 @@ where
         };
         match message {
             Some(Ok(Message::Text(sent))) => {
-                let json = Json::new(host, sent.as_bytes());
-                let reply = Message::text(json.stamped(clock.now()));
+                let json = service.json(host, sent.as_bytes());
+                let reply = Message::text(json.stamped(service.clock.now()));
                 match by(deadline, socket.send(reply)).await {
                     Some(sent) => sent?,
                     // It asks, but does not read the answers: nor would it read a farewell.

@@ -199,7 +199,7 @@ impl<W: World> Supervisor<W> {
     /// Hands a decision to every output. If none takes it: why not.
     fn publish(&mut self, decision: &Decision) -> Option<String> {
         let clock = self.clocks.read().pair;
-        let sample = sample(decision, clock);
+        let sample = Sample::of(decision, clock);
         let mut refusals = Vec::new();
         for (k, output) in self.outputs.iter_mut().enumerate() {
             let result = output.publish(&sample);
@@ -299,15 +299,5 @@ impl Watchdog {
             notify::alive();
         }
         self.next = now + self.apart.unwrap_or_default();
-    }
-}
-
-/// What a decision says of the system clock at the instant of `clock`.
-fn sample(decision: &Decision, clock: ClockPair) -> Sample {
-    Sample {
-        receive: clock.system,
-        clock: clock.raw + decision.theta_at(clock.raw),
-        bound: decision.error_at(clock.raw),
-        leap: decision.leap,
     }
 }

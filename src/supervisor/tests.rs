@@ -4,7 +4,6 @@ use super::*;
 use crate::config::{Shm, Source};
 use crate::engine::exchange::Exchange;
 use crate::engine::source::Failure;
-use crate::engine::time::Theta;
 use crate::output::recorder::Recorder;
 use crate::sys::clock::{Readings, SystemClocks};
 use std::collections::HashMap;
@@ -410,31 +409,4 @@ async fn a_cycle_that_does_not_end_is_missed() {
         supervisor.hangs(due + CYCLE_GRACE + Span::from_nanos(1)),
         Some("the cycle".into())
     );
-}
-
-#[test]
-fn a_decision_becomes_an_offset_of_the_system_clock_at_the_moment_of_publishing() {
-    let raw = Raw::from_nanos(5_000_000_000);
-    let decision = Decision {
-        at: Raw::from_nanos(4_000_000_000),
-        theta: Theta::from_nanos(1_000_000_025_000_000),
-        bound: crate::engine::bound::Interval {
-            lo: Theta::from_nanos(1_000_000_020_000_000),
-            hi: Theta::from_nanos(1_000_000_030_000_000),
-        },
-        rate: crate::engine::time::Rate::from_ppm(10),
-        rates: crate::engine::bound::Interval {
-            lo: crate::engine::time::Rate::from_ppm(-30),
-            hi: crate::engine::time::Rate::from_ppm(50),
-        },
-        jitter: Span::ZERO,
-        leap: crate::engine::leap::Leap::None,
-    };
-    let system = raw + Theta::from_nanos(1_000_000_000_000_000);
-    let sample = sample(&decision, ClockPair { raw, system });
-    assert_eq!(sample.receive, system);
-    // 25 ms, and 10 ppm of the second since.
-    assert_eq!(sample.offset(), Span::from_micros(25_010));
-    // 5 ms, and 10 − (−30) ppm of the second since, which is more than 50 − 10.
-    assert_eq!(sample.bound, Span::from_micros(5_040));
 }

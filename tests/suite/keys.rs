@@ -158,7 +158,7 @@ fn the_level_of_the_log_is_that_of_the_file_unless_the_command_line_says_otherwi
         let path = webntpd::write_configuration(Path::new(DIR), &text);
         let mut command = webntpd::command();
         command.args(["--log-level", "info", "--config"]).arg(path);
-        Process::start(&mut command).wait_line(" started, sources: ", LIMIT);
+        Process::start(&mut command).wait_line("started with", LIMIT);
     });
 }
 

@@ -1,5 +1,7 @@
 //! `webntp serve`, the real program: what it prints, how it ends, what it does when files run out.
 
+mod leap_seconds;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,6 +12,9 @@ use std::time::Duration;
 const WEBNTP: &str = env!("CARGO_BIN_EXE_webntp");
 /// How long a test waits for what must come before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a server says without a list: the last leap second, which is built in.
+const BUILT_IN: &str = r#","leap":36,"next":1483228800,"step":1}"#;
 
 struct Program {
     child: Child,
@@ -38,6 +43,19 @@ impl Program {
         let stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         stream
+    }
+
+    /// The next line on its standard error.
+    fn log_line(&mut self) -> String {
+        let log = self.child.stderr.as_mut().expect("a pipe");
+        let mut line = Vec::new();
+        let mut byte = [0];
+        // Byte by byte: what comes after the line is for the next one who asks.
+        while !line.ends_with(b"\n") {
+            log.read_exact(&mut byte).expect("a line");
+            line.extend(byte);
+        }
+        String::from_utf8(line).expect("text")
     }
 
     fn end(self, signal: Signal) -> Output {
@@ -101,6 +119,11 @@ fn a_command_line_without_sense_is_code_2_and_help_is_code_0() {
         (&["--help"], 0),
         (&["serve", "--help"], 0),
         (&["--version"], 0),
+        (&["-serve"], 2),
+        (&["-serve", ":0", "-help"], 0),
+        (&["-help"], 0),
+        (&["-version"], 0),
+        (&["-p", "9", "http://localhost/"], 2),
     ] {
         let output = Command::new(WEBNTP)
             .args(arguments)
@@ -146,4 +169,37 @@ fn out_of_files_it_waits_says_so_once_and_serves_again() {
         log.contains("WARN connections cannot be accepted, trying again: Too many open files"),
         "{log}"
     );
+}
+
+#[test]
+fn the_references_way_to_start_a_server_works() {
+    for arguments in [
+        &["-serve", "127.0.0.1:0"][..],
+        &["-serve=127.0.0.1:0", "-allow-cross-origin=false"],
+        &["-allow-cross-origin", "--serve", "127.0.0.1:0"],
+    ] {
+        let program = Program::start(Command::new(WEBNTP).args(arguments));
+        let reply = asked(&mut program.connect()).expect("a reply");
+        assert!(reply.ends_with(BUILT_IN), "{reply}");
+        assert_eq!(program.end(Signal::SIGTERM).status.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_page_from_elsewhere_may_open_a_websocket_only_if_that_was_allowed() {
+    for (arguments, status) in [
+        (&["-serve", "127.0.0.1:0"][..], "403"),
+        (&["-serve", "127.0.0.1:0", "-allow-cross-origin"], "101"),
+    ] {
+        let program = Program::start(Command::new(WEBNTP).args(arguments));
+        let mut stream = program.connect();
+        let request = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+            Origin: https://elsewhere.example\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).expect("a line");
+        assert_eq!(line.split(' ').nth(1), Some(status), "{line}");
+        program.end(Signal::SIGTERM);
+    }
 }

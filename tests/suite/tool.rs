@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::fake::{FakeUpstream, Fault, OsClock, Setup};
+use crate::fake::{FakeUpstream, Fault, HttpShape, KeepAlive, OsClock, SECOND_NS, Setup};
+use crate::host::deadline::poll;
 use crate::host::process::Process;
 use crate::host::sandbox;
+use crate::host::segment::Segment;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -15,9 +17,14 @@ fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_webntp"))
 }
 
+/// Asks each of `urls` once.
 fn query(urls: &[&str]) -> Output {
+    run(&[&["-p", "1"], urls].concat())
+}
+
+fn run(arguments: &[&str]) -> Output {
     command()
-        .args(urls)
+        .args(arguments)
         .env("TZ", "Asia/Tokyo")
         .output()
         .expect("the program starts")
@@ -155,5 +162,107 @@ fn its_own_server_is_asked_over_every_clear_transport() {
         }
         server.signal(Signal::SIGINT);
         assert!(server.wait_exit(LIMIT).success());
+    });
+}
+
+#[test]
+fn a_server_is_asked_as_often_as_wanted_once_a_second_at_all_its_urls_together() {
+    sandbox::run(|| {
+        let fake = fake_ahead_by(25_000_000);
+        let (http, ws) = (fake.url("http", "/json"), fake.url("ws", "/websocket"));
+        let output = run(&["-p=2", &http, &ws]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let lines = words(&output.stdout);
+        assert_eq!(lines.lines().count(), 3, "{lines}");
+        for line in lines.lines() {
+            assert!((number(line, "offset ") - 0.025).abs() < 0.005, "{line}");
+        }
+        let mut asked: Vec<i64> = fake.ledger().iter().map(|one| one.read_raw_ns).collect();
+        asked.sort_unstable();
+        assert_eq!(asked.len(), 4);
+        let hurry = asked.windows(2).find(|two| two[1] - two[0] < SECOND_NS);
+        assert_eq!(hurry, None, "{asked:?}");
+    });
+}
+
+#[test]
+fn a_server_that_closes_after_each_reply_is_asked_again_all_the_same() {
+    sandbox::run(|| {
+        let fake = FakeUpstream::start(Setup {
+            http: HttpShape {
+                keep_alive: Some(KeepAlive {
+                    requests: 1,
+                    announced: false,
+                }),
+                ..HttpShape::plain()
+            },
+            ..Setup::with_clock(OsClock { offset_ns: 0 })
+        });
+        let output = run(&["-p", "2", &fake.url("http", "/json")]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        assert_eq!(fake.ledger().len(), 2);
+    });
+}
+
+#[test]
+fn a_server_that_refuses_is_not_pressed() {
+    sandbox::run(|| {
+        let fake = fake_ahead_by(0);
+        fake.set_fault(Some(Fault::RetryAfter(3_600)));
+        let output = run(&[&fake.url("http", "/json")]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(fake.ledger().len(), 1);
+    });
+}
+
+const UNIT: u8 = 77;
+
+/// Starts `webntp -p 1 -shm 77 URL…`, in the words of go-webntp's README.
+fn feeding(urls: &[String]) -> Process {
+    Process::start(
+        command()
+            .args(["-p", "1", "-shm", &UNIT.to_string()])
+            .args(urls),
+    )
+}
+
+#[test]
+fn shared_memory_is_fed_until_a_signal_ends_it_and_then_taken_back() {
+    sandbox::run(|| {
+        let (one, other) = (fake_ahead_by(25_000_000), fake_ahead_by(25_000_000));
+        let mut program = feeding(&[one.url("http", "/"), other.url("ws", "/")]);
+        let line = program.wait_line(", server ", LIMIT);
+        assert!((number(&line, "offset ") - 0.025).abs() < 0.005, "{line}");
+        let written = || Segment::read(UNIT).filter(|segment| segment.valid == 1);
+        let segment = poll(LIMIT, written).expect("a sample");
+        let offset_s = segment.offset_ns() as f64 / 1e9;
+        assert!((offset_s - 0.025).abs() < 0.005, "{segment:?}");
+        assert!((-30..0).contains(&segment.precision), "{segment:?}");
+        assert_eq!(segment.leap, 0);
+        program.assert_running();
+        program.signal(Signal::SIGTERM);
+        assert!(program.wait_exit(LIMIT).success());
+        let segment = Segment::read(UNIT).expect("it is not removed");
+        assert_eq!(segment.valid, 0);
+    });
+}
+
+#[test]
+fn shared_memory_is_left_alone_when_nobody_answers_or_all_contradict_each_other() {
+    sandbox::run(|| {
+        let (right, wrong) = (fake_ahead_by(0), fake_ahead_by(3_000_000_000));
+        let silent = fake_ahead_by(0);
+        silent.set_fault(Some(Fault::EmptyBody));
+        let silent = [silent.url("http", "/"), "http://127.0.0.1:9/".to_owned()];
+        let contrary = [right.url("http", "/"), wrong.url("http", "/")];
+        for (urls, why) in [(&silent, "no server answered"), (&contrary, "contradict")] {
+            let mut program = feeding(urls);
+            let line = program.wait_line("nothing written", LIMIT);
+            assert!(line.contains(why), "{line}");
+            let segment = Segment::read(UNIT).expect("made at the start");
+            assert_eq!((segment.valid, segment.clock.sec), (0, 0), "{segment:?}");
+            program.assert_running();
+        }
     });
 }

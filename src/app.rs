@@ -1,9 +1,9 @@
 //! The world that the daemon runs in: servers on the network, outputs of this machine, a configuration in a file.
 
-use crate::config::{self, Config, Protocol, Source};
-use crate::net::{Deadlines, Target, Tls};
+use crate::config::{self, Config, Source};
+use crate::net::{Target, Tls};
 use crate::output::{ShmSink, Sink, SinkError};
-use crate::poller::{Ask, Upstream};
+use crate::poller::{Ask, Upstream, UpstreamSettings};
 use crate::supervisor::World;
 use crate::sys::shm::Unit;
 use anyhow::Context;
@@ -29,7 +29,6 @@ impl Live {
 
 impl World for Live {
     fn server(&mut self, source: &Source) -> anyhow::Result<Box<dyn Ask>> {
-        let Protocol::WebNtp = source.protocol;
         let target =
             Target::new(source.url.clone()).with_context(|| format!("source {}", source.name))?;
         if matches!(source.url.scheme(), "https" | "wss") {
@@ -37,7 +36,11 @@ impl World for Live {
                 .load()
                 .with_context(|| format!("source {}", source.name))?;
         }
-        let upstream = Upstream::new(target, Arc::clone(&self.tls), Deadlines::default());
+        let settings = UpstreamSettings {
+            kind: source.protocol,
+            ..UpstreamSettings::default()
+        };
+        let upstream = Upstream::new(target, Arc::clone(&self.tls), settings);
         Ok(Box::new(upstream))
     }
 

@@ -8,8 +8,8 @@ use crate::engine::bound::{Bound, Interval};
 use crate::engine::exchange::Exchange;
 use crate::engine::select::{Candidate, select};
 use crate::engine::time::{Span, Utc};
-use crate::net::{Deadlines, Target, Tls};
-use crate::poller::Upstream;
+use crate::net::{Target, Tls};
+use crate::poller::{Upstream, UpstreamSettings};
 use crate::sys::clock::{ClockPair, pair_now};
 use anyhow::Context;
 use jiff::{Timestamp, tz::TimeZone};
@@ -86,7 +86,7 @@ async fn ask_all(urls: &[String]) -> anyhow::Result<Vec<Answer>> {
 
 async fn ask(url: String, tls: Arc<Tls>) -> anyhow::Result<Answer> {
     let parsed = Url::parse(&url).context("not a URL, e.g. https://webntp.shogo82148.com/json")?;
-    let mut upstream = Upstream::new(Target::new(parsed)?, tls, Deadlines::default());
+    let mut upstream = Upstream::new(Target::new(parsed)?, tls, UpstreamSettings::default());
     let exchange = upstream.exchange().await?;
     Ok(Answer {
         url,

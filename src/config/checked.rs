@@ -5,6 +5,7 @@ use super::problem::{Fault, Report};
 use super::raw;
 use super::reader::{At, Table};
 use crate::engine::time::Span;
+pub use crate::protocol::kind::Kind as Protocol;
 use std::collections::HashMap;
 use url::Url;
 
@@ -41,13 +42,6 @@ pub struct Source {
     pub poll: Span,
 }
 
-/// What a source speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// `webntp`: JSON over HTTP or WebSocket, as `https://github.com/shogo82148/go-webntp` does.
-    WebNtp,
-}
-
 /// A length of time and how people write it.
 type Limit = (Span, &'static str);
 
@@ -80,7 +74,7 @@ fn checked_sources(sources: &[raw::Source<'_>], cycle: Span, report: &mut Report
     for source in sources {
         let name = checked_name(source, &mut names, report);
         let url = checked_url(source, report);
-        let protocol = checked_protocol(source, report);
+        let protocol = checked_protocol(source, url.as_ref(), report);
         let poll = checked_span("poll", &source.table, source.poll.as_ref(), report);
         if let (Some(name), Some(url)) = (name, url) {
             checked.push(Source {
@@ -130,19 +124,35 @@ fn checked_url(source: &raw::Source<'_>, report: &mut Report) -> Option<Url> {
         .ok()
 }
 
-fn checked_protocol(source: &raw::Source<'_>, report: &mut Report) -> Protocol {
-    if let Some(protocol) = &source.protocol
-        && protocol.value != "webntp"
-    {
+/// `url`: where the source is, if that is known.
+fn checked_protocol(source: &raw::Source<'_>, url: Option<&Url>, report: &mut Report) -> Protocol {
+    let Some(written) = &source.protocol else {
+        return Protocol::default();
+    };
+    let Some(protocol) = Protocol::named(&written.value) else {
+        let names = Protocol::ALL.map(|kind| format!("{:?}", kind.name()));
         let fault = Fault::new(
-            format!("{:?} is unknown", protocol.value),
-            "write \"webntp\" or leave it out",
+            format!("{:?} is unknown", written.value),
+            format!("write one of {} or leave it out", names.join(", ")),
         );
         source
             .table
-            .add_about("protocol", protocol.offset, fault, report);
+            .add_about("protocol", written.offset, fault, report);
+        return Protocol::default();
+    };
+    if let Some(scheme @ ("ws" | "wss")) = url.map(Url::scheme)
+        && !protocol.over_websocket()
+    {
+        let upward = scheme.replacen("ws", "http", 1);
+        let fault = Fault::new(
+            format!("{:?} is not spoken over {scheme}", written.value),
+            format!("begin the url with {upward}, or use protocol \"webntp\""),
+        );
+        source
+            .table
+            .add_about("protocol", written.offset, fault, report);
     }
-    Protocol::WebNtp
+    protocol
 }
 
 fn checked_unit(shm: &raw::Shm<'_>, report: &mut Report) -> Option<u8> {

@@ -30,20 +30,25 @@ pub struct Deadlines {
 }
 
 impl Default for Deadlines {
+    /// Five seconds each.
     fn default() -> Self {
-        let each = Span::from_secs(5);
-        Self {
-            lookup: each,
-            connect: each,
-            tls: each,
-            upgrade: each,
-            first_byte: each,
-            rest: each,
-        }
+        Self::each(Span::from_secs(5))
     }
 }
 
 impl Deadlines {
+    /// The same for each phase (> 0).
+    pub const fn each(limit: Span) -> Self {
+        Self {
+            lookup: limit,
+            connect: limit,
+            tls: limit,
+            upgrade: limit,
+            first_byte: limit,
+            rest: limit,
+        }
+    }
+
     /// How long an exchange may take in all, on a new connection.
     pub fn total(&self) -> Span {
         self.lookup + self.connect + self.tls + self.upgrade + self.first_byte + self.rest

@@ -16,7 +16,7 @@ pub enum Refusal {
     Status {
         /// The status code.
         code: u16,
-        /// `Retry-After` in its form of seconds.
+        /// What `Retry-After` says.
         retry_after: Option<Span>,
     },
     /// A 4xx of Time over HTTPS: the server does not want to be asked so.

@@ -268,7 +268,7 @@ impl Roster {
                 poll: source.poll,
                 prefer: false,
                 noselect: false,
-                coarse: false,
+                coarse: source.protocol.is_coarse(),
             }
         };
         self.entries.iter().map(settings).collect()

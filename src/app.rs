@@ -1,9 +1,9 @@
 //! The world that the daemon runs in: servers on the network, outputs of this machine, a configuration in a file.
 
-use crate::config::{self, Config, Protocol, Source};
+use crate::config::{self, Config, Source};
 use crate::net::{Deadlines, Target, Tls};
 use crate::output::{ShmSink, Sink, SinkError};
-use crate::poller::{Ask, Known, Upstream};
+use crate::poller::{Ask, Upstream, UpstreamSettings};
 use crate::supervisor::World;
 use crate::sys::shm::{Policy, Unit};
 use anyhow::Context;
@@ -29,18 +29,19 @@ impl Live {
 
 impl World for Live {
     fn server(&mut self, source: &Source) -> anyhow::Result<Box<dyn Ask>> {
-        let Protocol::WebNtp = source.protocol;
         let target =
             Target::new(source.url.clone()).with_context(|| format!("source {}", source.name))?;
         let tls = self
             .tls(source)
             .with_context(|| format!("source {}", source.name))?;
         let target = target.with_address_family(source.address_family);
-        let upstream =
-            Upstream::new(target, tls, Deadlines::each(source.timeout)).with_known(Known {
-                rounding: source.rounding,
-                offset: source.offset,
-            });
+        let settings = UpstreamSettings {
+            kind: source.protocol,
+            rounding: source.rounding,
+            offset: source.offset,
+            deadlines: Deadlines::each(source.timeout),
+        };
+        let upstream = Upstream::new(target, tls, settings);
         Ok(Box::new(upstream))
     }
 

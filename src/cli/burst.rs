@@ -7,8 +7,8 @@ use crate::engine::exchange::Exchange;
 use crate::engine::filter::{Filter, Reading};
 use crate::engine::source::{Aftermath, Failure};
 use crate::engine::time::{Raw, Span};
-use crate::net::{Deadlines, Target, Tls};
-use crate::poller::Upstream;
+use crate::net::{Target, Tls};
+use crate::poller::{Upstream, UpstreamSettings};
 use crate::sys::clock::{ClockPair, pair_now, raw_now, sleep_until};
 use anyhow::Context;
 use std::collections::BTreeMap;
@@ -103,7 +103,7 @@ impl Server {
     /// Asks it `samples` times. The first failure is the end: whoever is in trouble, or wants to be left alone, is not
     /// pressed.
     pub(super) async fn ask(self, samples: u8) -> Result<Burst, Failure> {
-        let mut upstream = Upstream::new(self.target, self.tls, Deadlines::default());
+        let mut upstream = Upstream::new(self.target, self.tls, UpstreamSettings::default());
         let mut exchanges = Vec::new();
         let mut trouble = None;
         for _ in 0..samples {

@@ -7,6 +7,7 @@ use super::problem::{Fault, Report};
 use super::raw;
 use super::sources;
 use crate::engine::time::Span;
+pub use crate::protocol::kind::Kind as Protocol;
 use crate::protocol::stamp::Rounding;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -97,13 +98,6 @@ pub struct Source {
     pub ca_file: Option<PathBuf>,
     /// `address-family`: which addresses of the host are tried (default any).
     pub address_family: AddressFamily,
-}
-
-/// What a source speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// `webntp`: JSON over HTTP or WebSocket, as `https://github.com/shogo82148/go-webntp` does.
-    WebNtp,
 }
 
 /// Which addresses of a host are tried.

@@ -294,7 +294,13 @@ pub(super) static URL: Key<Text> = Key {
 };
 pub(super) static PROTOCOL: Key<Choice<Protocol>> = Key {
     name: "protocol",
-    takes: Choice(&[("webntp", Protocol::WebNtp)]),
+    takes: Choice(&[
+        ("webntp", Protocol::WebNtp),
+        ("nict", Protocol::Nict),
+        ("htptime", Protocol::HtpTime),
+        ("https-time", Protocol::HttpsTime),
+        ("http-date", Protocol::HttpDate),
+    ]),
     without: Without::Is("\"webntp\""),
 };
 pub(super) static POLL: Key<Length> = Key {

@@ -49,6 +49,7 @@ fn checked_source(
     let operator = checked_operator(raw, report);
     let ca_file = checked_ca_file(raw, url.as_ref(), ca_file_check, report);
     refuse_prefer_with_noselect(raw, report);
+    refuse_foreign_websocket(raw, url.as_ref(), report);
     refuse_excluded_address(raw, url.as_ref(), report);
     let mut source = Source::new(&name?, url?, min_poll);
     source.max_poll = max_poll;
@@ -190,6 +191,22 @@ fn checked_ca_file(
     };
     raw.table.add_about("ca-file", given.offset, fault, report);
     None
+}
+
+/// Only webntp is spoken over WebSocket.
+fn refuse_foreign_websocket(raw: &raw::Source<'_>, url: Option<&Url>, report: &mut Report) {
+    if let Some(protocol) = &raw.protocol
+        && let Some(scheme @ ("ws" | "wss")) = url.map(Url::scheme)
+        && !protocol.value.over_websocket()
+    {
+        let upward = scheme.replacen("ws", "http", 1);
+        let fault = Fault::new(
+            format!("{:?} is not spoken over {scheme}", protocol.value.name()),
+            format!("begin the url with {upward}, or use protocol \"webntp\""),
+        );
+        raw.table
+            .add_about("protocol", protocol.offset, fault, report);
+    }
 }
 
 fn refuse_prefer_with_noselect(raw: &raw::Source<'_>, report: &mut Report) {

@@ -176,8 +176,48 @@ protocol = "ntp"
 12: source "tokyo": poll is the bare number 16; write "16s"
 13: source 3: name is missing; add name = "tokyo"
 13: source 3: url is missing; add url = "https://example.com/json"
-14: source 3: protocol "ntp" is unknown; write "webntp" or leave it out"#;
+14: source 3: protocol "ntp" is unknown; write "webntp", "nict", "htptime", "https-time", "http-date" or leave it out"#;
     assert_eq!(problems(text).join("\n"), expected);
+}
+
+#[test]
+fn only_webntp_is_spoken_over_websocket() {
+    let source = |scheme: &str, protocol: &str| {
+        source_problems(&format!(
+            "name = \"a\"\nurl = \"{scheme}://a/\"\nprotocol = \"{protocol}\""
+        ))
+    };
+    for protocol in Protocol::ALL {
+        for scheme in ["http", "https"] {
+            assert!(source(scheme, protocol.name()).is_empty());
+        }
+    }
+    assert!(source("wss", "webntp").is_empty());
+    assert_eq!(
+        source("ws", "nict"),
+        [
+            r#"4: source "a": protocol "nict" is not spoken over ws; begin the url with http, or use protocol "webntp""#
+        ]
+    );
+    for protocol in ["nict", "htptime", "https-time", "http-date"] {
+        let problem = source("wss", protocol).join("\n");
+        assert!(
+            problem.contains("begin the url with https, or"),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn each_protocol_is_read_by_its_name() {
+    for protocol in Protocol::ALL {
+        let text = format!(
+            "[[source]]\nname = \"a\"\nurl = \"https://a/\"\nprotocol = \"{}\"",
+            protocol.name()
+        );
+        let config = parse(&text, "f").expect("nothing is wrong");
+        assert_eq!(config.sources[0].protocol, protocol);
+    }
 }
 
 #[test]

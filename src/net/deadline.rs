@@ -30,12 +30,25 @@ pub struct Deadlines {
 }
 
 impl Default for Deadlines {
+    /// Five seconds each.
     fn default() -> Self {
         Self::each(Span::from_secs(5))
     }
 }
 
 impl Deadlines {
+    /// The same for each phase (> 0).
+    pub const fn each(limit: Span) -> Self {
+        Self {
+            lookup: limit,
+            connect: limit,
+            tls: limit,
+            upgrade: limit,
+            first_byte: limit,
+            rest: limit,
+        }
+    }
+
     /// How long an exchange may take in all, on a new connection.
     pub fn total(&self) -> Span {
         self.lookup + self.connect + self.tls + self.upgrade + self.first_byte + self.rest
@@ -73,18 +86,6 @@ impl fmt::Display for Phase {
 }
 
 impl Deadlines {
-    /// The same limit for each phase (> 0).
-    pub const fn each(limit: Span) -> Self {
-        Self {
-            lookup: limit,
-            connect: limit,
-            tls: limit,
-            upgrade: limit,
-            first_byte: limit,
-            rest: limit,
-        }
-    }
-
     fn of(&self, phase: Phase) -> Span {
         match phase {
             Phase::Lookup => self.lookup,

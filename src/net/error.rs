@@ -5,6 +5,7 @@
 
 use crate::engine::time::Span;
 use crate::net::deadline::Phase;
+use crate::net::target::Target;
 use crate::protocol::excerpt::Excerpt;
 use crate::protocol::refusal::Refusal;
 use rustls::CertificateError;
@@ -88,6 +89,15 @@ pub enum Error {
     /// What the server speaks is not WebSocket.
     #[error("not WebSocket: {0}")]
     WebSocket(Excerpt),
+    /// The first reply of a connection is a redirect that may be followed: the same scheme, or HTTPS after
+    /// HTTP. A redirect carries no time; later ones, and all others, are refused.
+    #[error("{refusal}")]
+    Moved {
+        /// Where to ask instead.
+        goal: Box<Target>,
+        /// The redirect, refused.
+        refusal: Refusal,
+    },
     /// A reply came and is not used.
     #[error(transparent)]
     Refused(#[from] Refusal),

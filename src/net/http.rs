@@ -1,28 +1,23 @@
-//! Exchanges over HTTP/1.1 on a warm connection: `GET {url}?{it}`.
+//! Exchanges over HTTP/1.1 on a warm connection.
 //!
-//! In: `it`. Out: an [`Answer`], or why there is none. The body is read up to its limit and no further.
-//! It follows no redirect and does not look into the body.
+//! In: a [`Request`]. Out: an [`Answer`], or why there is none. The body is read up to its limit and no
+//! further. It follows no redirect (but says where the first one of a connection leads) and does not look
+//! into the body, nor for time in the head.
 
 use crate::net::answer::Answer;
 use crate::net::connect::Connected;
 use crate::net::deadline::Deadlines;
 use crate::net::error::Error;
 use crate::net::link::Link;
+use crate::net::request::{self, check};
 use crate::net::stream::Stamps;
 use crate::net::target::Target;
 use crate::protocol::BODY_LIMIT;
-use crate::protocol::head::check_head;
 use crate::protocol::refusal::Refusal;
-use http_body_util::Empty;
-use hyper::header::{ACCEPT, HOST, HeaderMap, USER_AGENT};
-use hyper::http::request::Builder;
-use hyper::{Method, Request};
-use std::io;
+use crate::protocol::request::{Method, Request};
+use hyper::http::response;
 use std::sync::Arc;
 use tokio::task::yield_now;
-
-/// What we call ourselves to servers.
-const AGENT: &str = concat!("webntpd/", env!("CARGO_PKG_VERSION"));
 
 /// The client's end of an HTTP connection.
 pub(super) struct Client {
@@ -53,7 +48,7 @@ impl Client {
 
     pub(super) async fn exchange(
         &mut self,
-        it: &str,
+        request: &Request,
         deadlines: &Deadlines,
     ) -> Result<Answer, Error> {
         let warm = self.warm;
@@ -61,16 +56,13 @@ impl Client {
         let stamps = Arc::clone(&self.stamps);
         stamps.arm();
         deadlines
-            .reply(&stamps, self.ask(it))
+            .reply(&stamps, self.ask(request))
             .await
             .map_err(|error| error.on_warm(warm))
     }
 
-    async fn ask(&mut self, it: &str) -> Result<Answer, Error> {
-        let request = request(&self.target, &self.target.path_with(it))
-            .body(Empty::new())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
-            .map_err(Error::Io)?;
+    async fn ask(&mut self, request: &Request) -> Result<Answer, Error> {
+        let http = request::http(request, &self.target)?;
         self.link.ready().await?;
         // Lets the runtime look at its sockets: it learns only between two turns of a task that the
         // server has closed.
@@ -78,13 +70,13 @@ impl Client {
         self.link.check_idle().await?;
         // What came so far (a session ticket) belongs to no exchange.
         self.stamps.arm();
-        let (head, mut body) = self.link.send(request).await?.into_parts();
+        let (head, mut body) = self.link.send(http).await?.into_parts();
         let headed = self.stamps.last_read();
         let (Some(sent), Some(headed)) = (self.stamps.sent(), headed) else {
             return Err(Refusal::Unsolicited.into());
         };
-        let checked = check(head.status.as_u16(), &head.headers);
-        let mut answer = Answer::new(sent, headed);
+        let checked = self.judge(&head, request);
+        let mut answer = Answer::new(sent, headed, head.headers);
         while let Some(frame) = self.link.next_frame(&mut body).await? {
             let Ok(piece) = frame.into_data() else {
                 continue; // trailers
@@ -97,6 +89,9 @@ impl Client {
             answer.push(&piece, self.stamps.last_read().unwrap_or(headed));
         }
         match self.link.check_idle().await {
+            Err(Error::Refused(_)) if request.method == Method::Head => {
+                return Err(Refusal::BodyToHead.into());
+            }
             Err(Error::Refused(_)) => return Err(Refusal::SecondReply.into()),
             idle => self.whole = idle.is_ok(),
         }
@@ -104,25 +99,20 @@ impl Client {
         checked?;
         Ok(answer)
     }
-}
 
-/// A request for `path`, with the headers that all have in common. Nothing invites a coding.
-pub(super) fn request(target: &Target, path: &str) -> Builder {
-    Request::builder()
-        .method(Method::GET)
-        .uri(path)
-        .header(HOST, &target.authority)
-        .header(USER_AGENT, AGENT)
-        .header(ACCEPT, "*/*")
-}
-
-/// Judges the head of a reply.
-pub(super) fn check(status: u16, headers: &HeaderMap) -> Result<(), Refusal> {
-    let fields = headers.iter();
-    check_head(
-        status,
-        fields.map(|(name, value)| (name.as_str(), value.as_bytes())),
-    )
+    fn judge(&self, head: &response::Parts, request: &Request) -> Result<(), Error> {
+        let refusal = match check(head.status.as_u16(), &head.headers) {
+            Err(refusal @ Refusal::Redirect { .. }) if !self.warm => refusal,
+            other => return Ok(other?),
+        };
+        match request::goal(head.status, &head.headers, &self.target, &request.resource) {
+            Some(goal) => Err(Error::Moved {
+                goal: Box::new(goal),
+                refusal,
+            }),
+            None => Err(refusal.into()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -132,25 +122,15 @@ mod tests {
     use crate::net::connect::connect;
     use crate::net::deadline::Phase;
     use crate::net::testing::{
-        BODY, IT, Peer, accept, after_first_read, ask_once, listen, ok, open, reply, serve, short,
+        BODY, IT, Peer, accept, after_first_read, ask_once, ask_once_for, get, listen, ok, open,
+        reply, serve, serve_always, short,
     };
     use crate::net::tls::Tls;
     use crate::protocol::excerpt::Excerpt;
+    use crate::protocol::kind::Place;
+    use crate::protocol::request::Resource;
     use crate::sys::clock;
     use tokio::io::AsyncWriteExt;
-
-    /// Answers each request with the same text.
-    async fn serve_always(text: String) -> Target {
-        serve("http", move |mut peer| {
-            let text = text.clone();
-            async move {
-                while peer.request().await.is_some() {
-                    peer.send(&text).await;
-                }
-            }
-        })
-        .await
-    }
 
     async fn refusal(text: String) -> (Refusal, bool) {
         match ask_once(&serve_always(text).await).await {
@@ -200,7 +180,7 @@ mod tests {
         for _ in 0..3 {
             let before = clock::raw_now();
             let answer = connection
-                .exchange(IT, &Deadlines::default())
+                .exchange(get(), &Deadlines::default())
                 .await
                 .unwrap();
             assert!(before <= answer.sent);
@@ -223,10 +203,30 @@ mod tests {
             between
         };
         let deadlines = Deadlines::default();
-        let (answer, between) = tokio::join!(client.exchange(IT, &deadlines), server);
+        let (answer, between) = tokio::join!(client.exchange(get(), &deadlines), server);
         let answer = answer.unwrap();
         assert!(answer.received_through(BODY.len()) >= between);
         assert!(answer.received_through(BODY.len() - 5) < between);
+    }
+
+    #[tokio::test]
+    async fn a_head_has_come_with_the_read_that_completed_it() {
+        let (mut client, mut peer) = timed().await;
+        let stamps = Arc::clone(&client.stamps);
+        let server = async {
+            peer.request().await.unwrap();
+            peer.send("HTTP/1.1 204 No Content\r\nX-Time: 7\r\n").await;
+            let between = after_first_read(&stamps).await;
+            peer.send("\r\n").await;
+            between
+        };
+        let request = Request {
+            method: Method::Head,
+            ..get().clone()
+        };
+        let deadlines = Deadlines::default();
+        let (answer, between) = tokio::join!(client.exchange(&request, &deadlines), server);
+        assert!(answer.unwrap().received(Place::Head) >= between);
     }
 
     #[tokio::test]
@@ -242,7 +242,7 @@ mod tests {
             between
         };
         let deadlines = Deadlines::default();
-        let (answer, between) = tokio::join!(client.exchange(IT, &deadlines), server);
+        let (answer, between) = tokio::join!(client.exchange(get(), &deadlines), server);
         let answer = answer.unwrap();
         assert_eq!(answer.body, BODY.as_bytes());
         assert!(answer.received_through(0) >= between);
@@ -259,10 +259,10 @@ mod tests {
                 },
             ),
             (
-                reply("302 Found", "Location: http://portal/\r\n", ""),
+                reply("302 Found", "Location: ftp://portal/\r\n", ""),
                 Refusal::Redirect {
                     code: 302,
-                    location: Excerpt::of(b"http://portal/"),
+                    location: Excerpt::of(b"ftp://portal/"),
                 },
             ),
             (reply("200 OK", "X-Cache: HIT\r\n", BODY), Refusal::CacheHit),
@@ -368,7 +368,7 @@ mod tests {
         })
         .await;
         let mut connection = open(&target).await.unwrap();
-        let error = connection.exchange(IT, &short()).await.unwrap_err();
+        let error = connection.exchange(get(), &short()).await.unwrap_err();
         assert!(!connection.is_open());
         match error {
             Error::Deadline { phase, .. } => phase,
@@ -402,9 +402,9 @@ mod tests {
         for _ in 0..2 {
             let mut connection = open(&target).await.unwrap();
             let deadlines = Deadlines::default();
-            connection.exchange(IT, &deadlines).await.unwrap();
+            connection.exchange(get(), &deadlines).await.unwrap();
             is_closed.recv().await.unwrap();
-            let error = connection.exchange(IT, &deadlines).await.unwrap_err();
+            let error = connection.exchange(get(), &deadlines).await.unwrap_err();
             assert!(matches!(error, Error::Closed), "{error}");
             assert!(!connection.is_open());
         }
@@ -424,9 +424,9 @@ mod tests {
             let mut connection = open(&target).await.unwrap();
             let deadlines = Deadlines::default();
             for _ in 0..replies {
-                connection.exchange(IT, &deadlines).await.unwrap();
+                connection.exchange(get(), &deadlines).await.unwrap();
             }
-            let error = connection.exchange(IT, &deadlines).await.unwrap_err();
+            let error = connection.exchange(get(), &deadlines).await.unwrap_err();
             assert_eq!(matches!(error, Error::Closed), warm, "{error}");
             assert_eq!(matches!(error, Error::HungUp), !warm, "{error}");
         }
@@ -453,10 +453,10 @@ mod tests {
             peer.request().await.unwrap();
             peer.send(ok(BODY)).await;
         };
-        let (answer, ()) = tokio::join!(client.exchange(IT, &deadlines), server);
+        let (answer, ()) = tokio::join!(client.exchange(get(), &deadlines), server);
         answer.unwrap();
         peer.send(ok(BODY)).await;
-        let error = client.exchange(IT, &deadlines).await.unwrap_err();
+        let error = client.exchange(get(), &deadlines).await.unwrap_err();
         let refused = matches!(error, Error::Refused(Refusal::Unsolicited));
         assert!(refused, "{error}");
     }
@@ -469,20 +469,23 @@ mod tests {
         let mut connection = connection.unwrap();
         let deadlines = Deadlines::default();
         tokio::select! {
-            _ = connection.exchange(IT, &deadlines) => panic!("nobody answers"),
+            _ = connection.exchange(get(), &deadlines) => panic!("nobody answers"),
             request = peer.request() => assert!(request.is_some()),
         }
         assert!(!connection.is_open());
         peer.until_closed().await;
-        let error = connection.exchange(IT, &deadlines).await.unwrap_err();
+        let error = connection.exchange(get(), &deadlines).await.unwrap_err();
         assert!(matches!(error, Error::Closed), "{error}");
     }
 
     #[tokio::test]
     async fn what_cannot_stand_in_a_request_is_no_panic() {
         let target = serve_always(ok(BODY)).await;
-        let mut connection = open(&target).await.unwrap();
-        let result = connection.exchange("1\r\n", &Deadlines::default()).await;
+        let request = Request {
+            resource: Resource::UrlWith("1\r\n".into()),
+            ..get().clone()
+        };
+        let (result, _) = ask_once_for(&request, &target).await;
         assert!(matches!(result, Err(Error::Io(_))));
     }
 }

@@ -1,6 +1,6 @@
 //! Exchanges with time servers, timed at the socket.
 //!
-//! In: a [`Target`] and what to ask. Out: an [`Answer`], which holds when the request left, the bytes that
+//! In: a [`Target`] and a [`Request`]. Out: an [`Answer`], which holds when the request left, the bytes that
 //! came back and when they did; or an [`Error`] by who can act on it. A [`Connection`] is opened first, by
 //! name look-up, TCP, TLS and WebSocket handshake, and then kept: no handshake is ever inside a measured
 //! exchange.
@@ -15,6 +15,7 @@ mod deadline;
 mod error;
 mod http;
 mod link;
+mod request;
 mod stream;
 mod target;
 mod tls;
@@ -29,6 +30,8 @@ pub use deadline::{Deadlines, Phase};
 pub use error::{CertificateFault, Error};
 pub use target::{Target, TargetError};
 pub use tls::Tls;
+
+use crate::protocol::request::Request;
 
 /// A connection to one server that is kept between exchanges.
 pub struct Connection {
@@ -57,16 +60,22 @@ impl Connection {
         })
     }
 
-    /// Asks the server for the time, `it` being our time in decimal seconds, which its reply echoes.
+    /// Asks the server for the time. Over WebSocket only the text that a request adds to the URL is sent.
     ///
-    /// An error may have cost the connection: see [`is_open`](Self::is_open). Dropping the future closes
+    /// [`Error::Moved`] comes from the first exchange only. An error may have cost the connection: see [`is_open`](Self::is_open). Dropping the future closes
     /// the connection; afterwards, as after any such error, only [`Error::Closed`] comes.
-    pub async fn exchange(&mut self, it: &str, deadlines: &Deadlines) -> Result<Answer, Error> {
+    pub async fn exchange(
+        &mut self,
+        request: &Request,
+        deadlines: &Deadlines,
+    ) -> Result<Answer, Error> {
         let mut transport = self.transport.take().ok_or(Error::Closed)?;
         let (result, whole) = match &mut transport {
-            Transport::Http(client) => (client.exchange(it, deadlines).await, client.is_whole()),
+            Transport::Http(client) => {
+                (client.exchange(request, deadlines).await, client.is_whole())
+            }
             Transport::WebSocket(client) => {
-                (client.exchange(it, deadlines).await, client.is_whole())
+                (client.exchange(request, deadlines).await, client.is_whole())
             }
         };
         if whole {
@@ -94,7 +103,7 @@ mod tests {
             let url = url::Url::parse("ws://h/").unwrap();
             let (target, deadlines) = (Target::new(url).unwrap(), Deadlines::default());
             let mut connection = Connection::open(&target, &Tls::new(vec![]), &deadlines).await?;
-            connection.exchange("0", &deadlines).await
+            connection.exchange(testing::get(), &deadlines).await
         });
     }
 }

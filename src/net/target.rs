@@ -4,6 +4,7 @@
 //! here, when the configuration is read, and not at the first exchange.
 
 use crate::config::AddressFamily;
+use crate::protocol::request::Resource;
 use hyper::http::uri::PathAndQuery;
 use rustls::pki_types::ServerName;
 use url::{Host, Position, Url};
@@ -87,14 +88,39 @@ impl Target {
         &self.url
     }
 
-    /// Path and query of the request that carries `it`.
-    pub(super) fn path_with(&self, it: &str) -> String {
-        let joint = match self.url.query() {
-            None => "?",
-            Some("") => "",
-            Some(_) => "&",
+    /// Path and query of a request for `resource`.
+    pub(super) fn path_for(&self, resource: &Resource) -> String {
+        let (joint, text) = match (resource, self.url.query()) {
+            (Resource::Path(path), _) => return (*path).to_owned(),
+            (Resource::Url, _) | (Resource::UrlFresh(_), Some(_)) => return self.path.clone(),
+            (Resource::UrlWith(text) | Resource::UrlFresh(text), None) => ("?", text),
+            (Resource::UrlWith(text), Some("")) => ("", text),
+            (Resource::UrlWith(text), Some(_)) => ("&", text),
         };
-        format!("{}{joint}{it}", self.path)
+        format!("{}{joint}{text}", self.path)
+    }
+
+    /// Where a redirect to `location` leads, that answered a request for `resource`. Nowhere unless
+    /// upward: from HTTP to HTTP or HTTPS, from HTTPS to HTTPS.
+    pub(super) fn redirected(&self, location: &str, resource: &Resource) -> Option<Self> {
+        let mut url = self.url.join(location).ok()?;
+        let upward = match (self.url.scheme(), url.scheme()) {
+            ("http", "http" | "https") | ("https", "https") => true,
+            // A WebSocket is not redirected: browsers do not follow either.
+            _ => false,
+        };
+        if !upward {
+            return None;
+        }
+        // Servers mostly repeat the query, with what this request added to it; the next one adds its own.
+        if let Some(text) = resource.addition()
+            && let Some(query) = url.query().map(str::to_owned)
+            && let Some(own) = query.strip_suffix(text)
+        {
+            let own = own.strip_suffix('&').unwrap_or(own);
+            url.set_query(Some(own).filter(|own| !own.is_empty()));
+        }
+        Self::new(url).ok()
     }
 }
 
@@ -126,7 +152,72 @@ mod tests {
             ("http://h/json?a=b", "/json?a=b&7.5"),
             ("http://h/json?a=b#c", "/json?a=b&7.5"),
         ] {
-            assert_eq!(target(url).unwrap().path_with("7.5"), path, "{url}");
+            let with = Resource::UrlWith("7.5".into());
+            assert_eq!(target(url).unwrap().path_for(&with), path, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_with_a_query_of_its_own_gets_no_other() {
+        let fresh = Resource::UrlFresh("7.5".into());
+        for (url, path) in [
+            ("http://h", "/?7.5"),
+            ("http://h/a", "/a?7.5"),
+            ("http://h/a?", "/a?"),
+            ("http://h/a?b=c", "/a?b=c"),
+        ] {
+            let target = target(url).unwrap();
+            assert_eq!(target.path_for(&fresh), path, "{url}");
+            let (as_given, other) = (Resource::Url, Resource::Path("/time"));
+            assert_eq!(
+                target.path_for(&as_given),
+                path.strip_suffix("?7.5").unwrap_or(path)
+            );
+            assert_eq!(target.path_for(&other), "/time");
+        }
+    }
+
+    #[test]
+    fn a_redirect_leads_upward_or_nowhere() {
+        let with = Resource::UrlWith("7.5".into());
+        let goal = |from, location| {
+            let goal = target(from).unwrap().redirected(location, &with);
+            goal.map(|goal| goal.url().to_string())
+        };
+        for (from, location, to) in [
+            ("http://h/", "https://g/", "https://g/"),
+            ("http://h/", "http://g:81/json", "http://g:81/json"),
+            ("https://h/", "https://g/", "https://g/"),
+            ("https://h/a/b", "../c#d", "https://h/c#d"),
+            ("http://h/a", "//g/c", "http://g/c"),
+        ] {
+            assert_eq!(goal(from, location).as_deref(), Some(to), "{location}");
+        }
+        for (from, location) in [
+            ("https://h/", "http://h/"),
+            ("http://h/", "ws://h/"),
+            ("ws://h/", "ws://g/"),
+            ("ws://h/", "http://h/"),
+            ("http://h/", "ftp://h/"),
+            ("http://h/", "https://me:secret@h/"),
+            ("http://h/", "https://"),
+        ] {
+            assert_eq!(goal(from, location), None, "{from} {location}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_that_repeats_our_time_does_not_get_it_twice() {
+        let with = Resource::UrlWith("7.5".into());
+        let target = target("http://h/json?a=b").unwrap();
+        for (location, path) in [
+            ("https://h/json?a=b&7.5", "/json?a=b&8"),
+            ("https://h/json?7.5", "/json?8"),
+            ("https://h/json", "/json?8"),
+            ("https://h/json?c", "/json?c&8"),
+        ] {
+            let goal = target.redirected(location, &with).unwrap();
+            assert_eq!(goal.path_for(&Resource::UrlWith("8".into())), path);
         }
     }
 
@@ -169,9 +260,18 @@ mod tests {
             url.set_path(&path);
             url.set_query(Some(&query));
             if let Ok(target) = Target::new(url) {
-                let path = target.path_with("1893456000.328757");
-                prop_assert!(PathAndQuery::try_from(path).is_ok());
+                let text = || "1893456000.328757".to_owned();
+                for resource in [Resource::UrlWith(text()), Resource::UrlFresh(text()), Resource::Url] {
+                    let path = target.path_for(&resource);
+                    prop_assert!(PathAndQuery::try_from(path).is_ok());
+                }
             }
+        }
+
+        #[test]
+        fn no_location_panics(location: String, text in "[0-9.]{0,3}") {
+            let target = target("http://h/a?b").unwrap();
+            let _ = target.redirected(&location, &Resource::UrlWith(text));
         }
     }
 }

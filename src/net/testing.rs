@@ -5,8 +5,9 @@ use crate::net::connect::Socket;
 use crate::net::deadline::Deadlines;
 use crate::net::stream::Stamps;
 use crate::net::{Connection, Error, Target, Tls};
+use crate::protocol::request::{Method, Request, Resource};
 use crate::sys::clock;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::yield_now;
@@ -14,6 +15,16 @@ use url::Url;
 
 pub(super) const IT: &str = "1893456000.328757";
 pub(super) const BODY: &str = r#"{"it":1893456000.328757,"st":1893456001.995564}"#;
+
+/// The request that [`BODY`] answers.
+pub(super) fn get() -> &'static Request {
+    static GET: LazyLock<Request> = LazyLock::new(|| Request {
+        method: Method::Get,
+        resource: Resource::UrlWith(IT.into()),
+        headers: &[],
+    });
+    &GET
+}
 
 /// The server's end of a connection.
 pub(super) struct Peer<S = Box<dyn Socket>>(pub(super) S);
@@ -69,6 +80,19 @@ where
     Target::new(url).unwrap()
 }
 
+/// Answers each request with the same text.
+pub(super) async fn serve_always(text: String) -> Target {
+    serve("http", move |mut peer| {
+        let text = text.clone();
+        async move {
+            while peer.request().await.is_some() {
+                peer.send(&text).await;
+            }
+        }
+    })
+    .await
+}
+
 /// Opens a connection without TLS.
 pub(super) async fn open(target: &Target) -> Result<Connection, Error> {
     Connection::open(target, &Tls::new(vec![]), &Deadlines::default()).await
@@ -76,8 +100,16 @@ pub(super) async fn open(target: &Target) -> Result<Connection, Error> {
 
 /// One exchange on a fresh connection, and whether it was kept.
 pub(super) async fn ask_once(target: &Target) -> (Result<super::Answer, Error>, bool) {
+    ask_once_for(get(), target).await
+}
+
+/// The same for another request.
+pub(super) async fn ask_once_for(
+    request: &Request,
+    target: &Target,
+) -> (Result<super::Answer, Error>, bool) {
     let mut connection = open(target).await.unwrap();
-    let result = connection.exchange(IT, &Deadlines::default()).await;
+    let result = connection.exchange(request, &Deadlines::default()).await;
     (result, connection.is_open())
 }
 

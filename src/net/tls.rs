@@ -90,7 +90,7 @@ fn handshake_error(name: &ServerName<'_>, error: &io::Error) -> Error {
 mod tests {
     use super::*;
     use crate::net::connect::connect;
-    use crate::net::testing::{BODY, IT, Peer, after_first_read, listen, ok};
+    use crate::net::testing::{BODY, Peer, after_first_read, get, listen, ok};
     use crate::net::{Connection, Deadlines, Target, http};
     use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
     use rustls::ServerConfig;
@@ -151,7 +151,7 @@ mod tests {
                 peer.send(ok(BODY)).await;
                 between
             };
-            let (answer, between) = tokio::join!(client.exchange(IT, &deadlines), server);
+            let (answer, between) = tokio::join!(client.exchange(get(), &deadlines), server);
             let answer = answer.unwrap();
             assert_eq!(answer.body, BODY.as_bytes());
             assert!(answer.sent <= between && between <= answer.received_through(0));

@@ -7,18 +7,18 @@
 
 use crate::net::connect::{Connected, Socket};
 use crate::net::error::Error;
-use crate::net::http::{check, request};
 use crate::net::link::Link;
+use crate::net::request::{begin, check};
 use crate::net::target::Target;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::webntp::SUBPROTOCOL;
 use bytes::Bytes;
 use http_body_util::Empty;
-use hyper::StatusCode;
 use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
+use hyper::{Method, StatusCode};
 use std::io;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -30,7 +30,7 @@ pub(super) async fn upgrade(
 ) -> Result<(Box<dyn Socket>, Bytes), Error> {
     let mut link = Link::new(connected.socket).await?;
     let key = generate_key();
-    let request = request(target, &target.path)
+    let request = begin(target, Method::GET, &target.path)
         .header(CONNECTION, "Upgrade")
         .header(UPGRADE, "websocket")
         .header(SEC_WEBSOCKET_VERSION, "13")

@@ -1,6 +1,6 @@
 //! Exchanges over WebSocket on a warm connection: a text frame out, a text frame back.
 //!
-//! In: `it`. Out: an [`Answer`], or why there is none. Anything that is not the one text that answers
+//! In: a [`Request`], of which the text that it adds to the URL is sent. Out: an [`Answer`], or why there is none. Anything that is not the one text that answers
 //! the request finishes the connection: what came could not be told from the next reply. Pings are
 //! answered. It does not look into the text.
 
@@ -14,7 +14,10 @@ use crate::net::upgrade::upgrade;
 use crate::protocol::BODY_LIMIT;
 use crate::protocol::excerpt::Excerpt;
 use crate::protocol::refusal::Refusal;
+use crate::protocol::request::Request;
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use hyper::HeaderMap;
+use std::io;
 use std::sync::Arc;
 use tokio::task::coop::has_budget_remaining;
 use tokio::task::yield_now;
@@ -69,15 +72,19 @@ impl Client {
 
     pub(super) async fn exchange(
         &mut self,
-        it: &str,
+        request: &Request,
         deadlines: &Deadlines,
     ) -> Result<Answer, Error> {
+        let text = request.resource.addition().ok_or_else(|| {
+            let what = "a request without a text cannot go over a WebSocket";
+            Error::Io(io::Error::new(io::ErrorKind::InvalidInput, what))
+        })?;
         let warm = self.warm;
         self.whole = false;
         let stamps = Arc::clone(&self.stamps);
         stamps.arm();
         let answer = deadlines
-            .reply(&stamps, self.ask(it))
+            .reply(&stamps, self.ask(text))
             .await
             .map_err(|error| error.on_warm(warm))?;
         self.whole = true;
@@ -85,13 +92,13 @@ impl Client {
         Ok(answer)
     }
 
-    async fn ask(&mut self, it: &str) -> Result<Answer, Error> {
+    async fn ask(&mut self, question: &str) -> Result<Answer, Error> {
         self.drain(Refusal::Unsolicited).await?;
         self.socket.flush().await.map_err(error_of)?;
         // What came so far belongs to no exchange.
         self.stamps.arm();
         self.socket
-            .send(Message::text(it))
+            .send(Message::text(question))
             .await
             .map_err(error_of)?;
         let text = loop {
@@ -108,7 +115,7 @@ impl Client {
         if let Err(Error::Refused(refusal)) = self.drain(Refusal::SecondReply).await {
             return Err(refusal.into());
         }
-        let mut answer = Answer::new(sent, received);
+        let mut answer = Answer::new(sent, received, HeaderMap::new());
         answer.push(text.as_bytes(), received);
         Ok(answer)
     }
@@ -166,9 +173,11 @@ mod tests {
     use crate::net::Connection;
     use crate::net::connect::connect;
     use crate::net::testing::{
-        BODY, IT, Peer, accept, after_first_read, ask_once, listen, ok, open, reply, serve, short,
+        BODY, IT, Peer, accept, after_first_read, ask_once, get, listen, ok, open, reply, serve,
+        short,
     };
     use crate::net::tls::Tls;
+    use crate::protocol::request::Resource;
     use crate::protocol::webntp::SUBPROTOCOL;
     use crate::sys::clock;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -221,7 +230,7 @@ mod tests {
             }
             server.flush().await.unwrap();
         };
-        let (result, ()) = tokio::join!(client.exchange(IT, &deadlines), script);
+        let (result, ()) = tokio::join!(client.exchange(get(), &deadlines), script);
         (result, client)
     }
 
@@ -248,7 +257,7 @@ mod tests {
             flood(&mut server, &[0x8a, 0]).await;
         };
         // The client's end is dropped when its exchange has failed: that ends the flood.
-        let exchange = async move { client.exchange(IT, &deadlines).await };
+        let exchange = async move { client.exchange(get(), &deadlines).await };
         let (result, ()) = tokio::join!(exchange, script);
         assert!(matches!(result, Err(Error::Deadline { .. })), "{result:?}");
     }
@@ -261,7 +270,7 @@ mod tests {
             server.get_mut().write_all(&[0x01, 0]).await.unwrap();
             flood(&mut server, &[0x00, 0]).await;
         };
-        let exchange = async move { client.exchange(IT, &deadlines).await };
+        let exchange = async move { client.exchange(get(), &deadlines).await };
         let (result, ()) = tokio::join!(exchange, script);
         assert!(
             matches!(result, Err(Error::Refused(_) | Error::Deadline { .. })),
@@ -281,7 +290,7 @@ mod tests {
                 server.send(Message::text(BODY)).await.unwrap();
                 between
             };
-            let (answer, between) = tokio::join!(client.exchange(IT, &deadlines), script);
+            let (answer, between) = tokio::join!(client.exchange(get(), &deadlines), script);
             let answer = answer.unwrap();
             assert_eq!(answer.body, BODY.as_bytes());
             assert!(before <= answer.sent && answer.sent <= between);
@@ -327,7 +336,7 @@ mod tests {
             between
         };
         let deadlines = Deadlines::default();
-        let (answer, between) = tokio::join!(client.exchange(IT, &deadlines), script);
+        let (answer, between) = tokio::join!(client.exchange(get(), &deadlines), script);
         assert!(answer.unwrap().received_through(0) >= between);
     }
 
@@ -351,7 +360,7 @@ mod tests {
             server.send(Message::text(BODY)).await.unwrap();
         };
         let deadlines = Deadlines::default();
-        let (answer, ()) = tokio::join!(client.exchange(IT, &deadlines), script);
+        let (answer, ()) = tokio::join!(client.exchange(get(), &deadlines), script);
         assert_eq!(answer.unwrap().body, BODY.as_bytes());
     }
 
@@ -393,7 +402,7 @@ mod tests {
             raw.send([0x81, 127, 0, 0, 0, 0, 0x40, 0, 0, 0]).await; // 1 GiB to come
         };
         let deadlines = Deadlines::default();
-        let (result, ()) = tokio::join!(client.exchange(IT, &deadlines), script);
+        let (result, ()) = tokio::join!(client.exchange(get(), &deadlines), script);
         let error = result.unwrap_err();
         let refused = matches!(error, Error::Refused(Refusal::FrameTooLarge));
         assert!(refused, "{error}");
@@ -406,7 +415,7 @@ mod tests {
         let script = async { while request(&mut server).await.is_some() {} };
         let deadlines = Deadlines::default();
         let exchange = async {
-            let result = client.exchange(IT, &deadlines).await;
+            let result = client.exchange(get(), &deadlines).await;
             drop(client);
             result
         };
@@ -417,13 +426,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_without_a_text_is_not_sent() {
+        let (mut client, _server) = pair().await;
+        let head = Request {
+            resource: Resource::Path("/time"),
+            ..get().clone()
+        };
+        client.stamps.arm();
+        let result = client.exchange(&head, &Deadlines::default()).await;
+        assert!(matches!(result, Err(Error::Io(_))), "{result:?}");
+        assert_eq!((client.stamps.sent(), client.is_whole()), (None, true));
+    }
+
+    #[tokio::test]
     async fn a_flood_of_pings_is_not_read_for_ever() {
         let (mut client, server) = pair().await;
         let mut raw = server.into_inner();
         let flood = [0x89, 0].repeat(IDLE_LIMIT + 10);
         raw.write_all(&flood).await.unwrap();
         let error = client
-            .exchange(IT, &Deadlines::default())
+            .exchange(get(), &Deadlines::default())
             .await
             .unwrap_err();
         let refused = matches!(error, Error::Refused(Refusal::Unsolicited));
@@ -451,9 +473,9 @@ mod tests {
             for _ in 0..2 {
                 let mut connection = open(&target).await.unwrap();
                 let deadlines = Deadlines::default();
-                connection.exchange(IT, &deadlines).await.unwrap();
+                connection.exchange(get(), &deadlines).await.unwrap();
                 is_closed.recv().await.unwrap();
-                let error = connection.exchange(IT, &deadlines).await.unwrap_err();
+                let error = connection.exchange(get(), &deadlines).await.unwrap_err();
                 assert!(matches!(error, Error::Closed), "{error}");
                 assert!(!connection.is_open());
             }
@@ -523,7 +545,7 @@ mod tests {
             };
             let deadlines = short();
             let exchange = async {
-                let result = client.exchange(IT, &deadlines).await;
+                let result = client.exchange(get(), &deadlines).await;
                 drop(client);
                 result
             };

@@ -1,9 +1,10 @@
 //! The head of an HTTP reply: was it made for us, just now, and in a form that we asked for?
 //!
-//! In: the status and the header fields. Out: nothing, or a refusal. It does not look at the body, and
-//! it knows no header that carries time.
+//! In: the status and the header fields. Out: nothing, or a refusal. It does not look at the body, nor for
+//! the time.
 
-use crate::engine::time::Span;
+use crate::engine::time::{Span, Utc};
+use crate::protocol::date;
 use crate::protocol::excerpt::Excerpt;
 use crate::protocol::refusal::Refusal;
 
@@ -15,6 +16,7 @@ pub fn check_head<'a>(
 ) -> Result<(), Refusal> {
     let mut location = None;
     let mut retry_after = None;
+    let (mut retry_at, mut date): (Option<Utc>, Option<Utc>) = (None, None);
     let mut sign = None;
     for (name, value) in headers {
         let refusal = match name.to_ascii_lowercase().as_str() {
@@ -24,6 +26,11 @@ pub fn check_head<'a>(
             }
             "retry-after" => {
                 retry_after = delta_seconds(value);
+                retry_at = date::parse(value.trim_ascii()).ok();
+                None
+            }
+            "date" => {
+                date = date::parse(value.trim_ascii()).ok();
                 None
             }
             "age" => Some(Refusal::Aged {
@@ -39,6 +46,11 @@ pub fn check_head<'a>(
         };
         sign = sign.or(refusal);
     }
+    // RFC 9110 §10.2.3: seconds, or a date. Whoever needs the time from us has no clock to hold a date
+    // against, but the server's own.
+    if let (Some(at), Some(date)) = (retry_at, date) {
+        retry_after = Some(at - date).filter(|pause| *pause > Span::ZERO);
+    }
     match (status, location) {
         (200..=299, _) => sign.map_or(Ok(()), Err),
         (300..=399, Some(location)) => Err(Refusal::Redirect {
@@ -52,8 +64,7 @@ pub fn check_head<'a>(
     }
 }
 
-/// `Retry-After` as whole seconds (RFC 9110 §10.2.3). Its other form, a date, is ignored: whoever needs
-/// the time from us has no clock to hold it against.
+/// `Retry-After` in its form of whole seconds.
 fn delta_seconds(value: &[u8]) -> Option<Span> {
     let digits = value.trim_ascii();
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
@@ -128,6 +139,19 @@ mod tests {
         for text in ["Fri, 31 Dec 1999 23:59:59 GMT", "-1", "", "1.5"] {
             assert_eq!(asked(text), status(429, None), "{text:?}");
         }
+    }
+
+    #[test]
+    fn retry_after_as_a_date_is_held_against_the_servers_own() {
+        let asked = |date, at| check(503, &[("Date", date), ("Retry-After", at)]);
+        let (at, later) = (
+            "Fri, 31 Dec 1999 23:59:29 GMT",
+            "Fri, 31 Dec 1999 23:59:59 GMT",
+        );
+        assert_eq!(asked(at, later), status(503, Some(30)));
+        assert_eq!(asked(later, at), status(503, None));
+        assert_eq!(asked(at, "7"), status(503, Some(7)));
+        assert_eq!(asked("now", later), status(503, None));
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! The wire formats, pure: bytes in, server stamps or a refusal out. No IO, no clock.
 //!
-//! [`head`] judges the head of a reply, one module for each kind of source its body, [`plausible`] and
-//! [`stamp`] what the server said. Whatever is wrong becomes a [`refusal::Refusal`].
+//! [`kind`] knows how each kind of source is asked and which of the others reads its reply: [`head`] judges
+//! the head of all of them, [`webntp`] reads bodies, [`header`] the headers that carry time; [`plausible`]
+//! and [`stamp`] judge what the server said. Whatever is wrong becomes a [`refusal::Refusal`].
 
+pub mod date;
 pub mod decimal;
 pub mod excerpt;
 pub mod head;
+pub mod header;
 pub mod json;
+pub mod kind;
 pub mod leap_seconds;
 pub mod plausible;
 pub mod refusal;
+pub mod request;
 pub mod stamp;
 pub mod webntp;
 

@@ -4,6 +4,7 @@
 //! means. Whatever a peer sent stands in it only as an [`Excerpt`].
 
 use crate::engine::time::{Span, Utc};
+use crate::protocol::date::DateError;
 use crate::protocol::decimal::{DecimalError, Fixed};
 use crate::protocol::excerpt::Excerpt;
 
@@ -15,8 +16,19 @@ pub enum Refusal {
     Status {
         /// The status code.
         code: u16,
-        /// `Retry-After` in its form of seconds.
+        /// What `Retry-After` says.
         retry_after: Option<Span>,
+    },
+    /// A 4xx of Time over HTTPS: the server does not want to be asked so.
+    #[error(
+        "status {code}: the server does not tell the time so, it is left alone for {} s",
+        .pause.as_secs_f64()
+    )]
+    Unwilling {
+        /// The status code.
+        code: u16,
+        /// How long it is not asked again.
+        pause: Span,
     },
     /// A redirect: it carries no time, the URL in the configuration should name its goal.
     #[error(
@@ -108,6 +120,37 @@ pub enum Refusal {
         /// What is wrong with it.
         why: DecimalError,
     },
+    /// A header that must be there is not.
+    #[error("the reply has no {header} header")]
+    HeaderMissing {
+        /// Its name.
+        header: &'static str,
+    },
+    /// A header that counts is there twice.
+    #[error("the reply has more than one {header} header")]
+    HeaderTwice {
+        /// Its name.
+        header: &'static str,
+    },
+    /// A page, without the header that must be there: this server does not know what we ask for.
+    #[error("the reply has a page and no {header} header: not a time server, or a captive portal")]
+    PageInstead {
+        /// Its name.
+        header: &'static str,
+    },
+    /// A header that carries time, but not as it should.
+    #[error("the header {header} is {value}: {why}")]
+    BadHeader {
+        /// Its name.
+        header: &'static str,
+        /// What stands in it.
+        value: Excerpt,
+        /// What is wrong with that.
+        why: HeaderFault,
+    },
+    /// Bytes behind the head of a reply to HEAD, which ends there.
+    #[error("a body came with the reply to HEAD, which has none")]
+    BodyToHead,
     /// The echo is of another request: an answer to somebody else, or out of a cache.
     #[error(
         "the reply answers {theirs}, not our {ours}: meant for somebody else, or out of a cache"
@@ -168,7 +211,36 @@ pub enum Refusal {
     NotText,
 }
 
+/// What is wrong with a header that carries time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderFault {
+    /// A number with a sign.
+    #[error("a number with a sign")]
+    Signed,
+    /// A number with an exponent: it has been through a float, its digits are not what the clock said.
+    #[error("a number with an exponent")]
+    Exponent,
+    /// Something behind the number, a second one mostly.
+    #[error("more than one number")]
+    Several,
+    /// A number that is no instant, or none at all.
+    #[error(transparent)]
+    Number(#[from] DecimalError),
+    /// No date.
+    #[error(transparent)]
+    Date(#[from] DateError),
+}
+
 impl Refusal {
+    /// How long the server wants to be left alone, if it said so.
+    pub fn retry_after(&self) -> Option<Span> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::Unwilling { pause, .. } => Some(*pause),
+            _ => None,
+        }
+    }
+
     /// The refusal of a body that is too large, from its beginning: the pages of captive portals mostly are.
     pub fn oversized(beginning: &[u8]) -> Self {
         if is_html(beginning) {
@@ -227,6 +299,29 @@ mod tests {
                     stamp: Utc::from_nanos(1_489_224_472_995_564_000),
                 },
                 "the server says 1489224472.995, which is before this program was released",
+            ),
+            (
+                Refusal::BadHeader {
+                    header: "X-HTTPSTIME",
+                    value: Excerpt::of(b"1e9"),
+                    why: HeaderFault::Exponent,
+                },
+                r#"the header X-HTTPSTIME is "1e9": a number with an exponent"#,
+            ),
+            (
+                Refusal::BadHeader {
+                    header: "Date",
+                    value: Excerpt::of(b"now"),
+                    why: DateError::Form.into(),
+                },
+                r#"the header Date is "now": not of the form "Sun, 06 Nov 1994 08:49:37 GMT""#,
+            ),
+            (
+                Refusal::Unwilling {
+                    code: 405,
+                    pause: Span::from_secs(3_600),
+                },
+                "status 405: the server does not tell the time so, it is left alone for 3600 s",
             ),
         ];
         for (refusal, text) in cases {

@@ -1,5 +1,7 @@
 //! The reply of a WebNTP server, over HTTP and WebSocket alike:
-//! `{"id":"host","it":1489217288.328757,"st":1489224472.995564,"time":1489224472.995564,"leap":36,"next":1483228800,"step":1}`.
+//! `{"id":"host","it":1489217288.328757,"st":1489224472.995564,"time":1489224472.995564,"leap":36,"next":1483228800,"step":1}`,
+//! and its dialects: NICT's, the same with three digits and without `time`, and htptime's, where `time`
+//! is the stamp and `it` and `st` need not be there.
 //!
 //! In: the body, what we sent, and which stamps are plausible. Out: when the reply was made, by the
 //! server's clock, where in the body that stamp ends, and what the server says about leap seconds. It
@@ -22,13 +24,13 @@ const ECHO_TOLERANCE: Span = Span::from_micros(1);
 /// are so close together.
 const ECHO_TOLERANCE_MAX: Span = Span::from_millis(1);
 
-/// How far `time` may be from `st`, which it repeats.
-const TIME_TOLERANCE: Span = Span::from_secs(1);
+/// How far `time` and `st` may be apart, one of which repeats the other.
+const COPY_TOLERANCE: Span = Span::from_secs(1);
 
 /// What a WebNTP server said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// `st`: when the reply was made.
+    /// `st`, or in htptime's dialect `time`: when the reply was made.
     pub stamp: DecimalSeconds,
     /// Offset in the body just behind the last digit of the stamp: once that digit is here, the stamp
     /// had been taken before.
@@ -65,19 +67,19 @@ struct Known<'a> {
 pub fn parse(body: &[u8], it: &str, plausible: &Plausible) -> Result<Reply, Refusal> {
     let known = Known::read(body)?;
     check_echo(known.it.ok_or(Refusal::Missing { member: "it" })?, it)?;
-    let (stamp, stamp_end) = decimal("st", known.st.ok_or(Refusal::Missing { member: "st" })?)?;
-    plausible.check(stamp.instant)?;
-    if let Some(time) = known.time {
-        let (time, _) = decimal("time", time)?;
-        if (time.instant - stamp.instant).abs() > TIME_TOLERANCE {
-            return Err(Refusal::Disagreement);
-        }
+    known.reply(("st", known.st), ("time", known.time), plausible)
+}
+
+/// Reads a reply in htptime's dialect. The request carried no time, so an echo can only be 0.
+///
+/// `time` is the stamp. WebNTP servers say the same as `st`; a server that contradicts itself by more
+/// than a second is not believed.
+pub fn parse_htptime(body: &[u8], plausible: &Plausible) -> Result<Reply, Refusal> {
+    let known = Known::read(body)?;
+    if let Some(it) = known.it {
+        check_echo(it, "0")?;
     }
-    Ok(Reply {
-        stamp,
-        stamp_end,
-        leap: known.leap_notice()?,
-    })
+    known.reply(("time", known.time), ("st", known.st), plausible)
 }
 
 impl<'a> Known<'a> {
@@ -99,6 +101,29 @@ impl<'a> Known<'a> {
             }
         }
         Ok(known)
+    }
+
+    /// What is said by the members `stamp` and, if it is there, `copy`: each a name and what it stands for.
+    fn reply(
+        &self,
+        stamp: (&'static str, Option<Value<'_>>),
+        copy: (&'static str, Option<Value<'_>>),
+        plausible: &Plausible,
+    ) -> Result<Reply, Refusal> {
+        let (member, value) = stamp;
+        let (stamp, stamp_end) = decimal(member, value.ok_or(Refusal::Missing { member })?)?;
+        plausible.check(stamp.instant)?;
+        if let (member, Some(value)) = copy {
+            let (copy, _) = decimal(member, value)?;
+            if (copy.instant - stamp.instant).abs() > COPY_TOLERANCE {
+                return Err(Refusal::Disagreement);
+            }
+        }
+        Ok(Reply {
+            stamp,
+            stamp_end,
+            leap: self.leap_notice()?,
+        })
     }
 
     /// Nothing when the server has no list: then the members are absent, or all 0.
@@ -352,6 +377,49 @@ mod tests {
     }
 
     #[test]
+    fn the_reply_of_nict_is_read() {
+        let body = "{\n \"id\": \"ntp-a1.nict.go.jp\",\n \"it\": 1232963971.248,\n \"st\": 1232963971.920,\n \
+                    \"leap\": 33,\n \"next\": 1230768000,\n \"step\": 1\n}\n";
+        let then = Plausible {
+            not_before: Utc::from_secs(1_200_000_000),
+            not_after: Utc::from_secs(1_300_000_000),
+        };
+        let reply = parse(body.as_bytes(), "1232963971.248", &then).expect("it is real");
+        assert_eq!(reply.stamp.resolution, Span::from_millis(1));
+        assert_eq!(
+            reply.stamp.instant,
+            Utc::from_nanos(1_232_963_971_920_000_000)
+        );
+        assert_eq!(reply.leap.map(|leap| leap.tai_utc_before), Some(33));
+    }
+
+    #[test]
+    fn in_htptimes_dialect_the_stamp_is_time() {
+        let read = |body: &str| parse_htptime(body.as_bytes(), &Plausible::release());
+        let alone = format!(r#"{{"time":{ST}}}"#);
+        let webntps = format!(r#"{{"id":"h","it":0.000000,"st":{ST},"time":{ST}}}"#);
+        for body in [alone, webntps] {
+            let reply = read(&body).expect(&body);
+            assert_eq!(reply.stamp.resolution, Span::from_micros(1));
+            assert!(body[..reply.stamp_end].ends_with(ST) && body[reply.stamp_end..] == *"}");
+        }
+        let missing = Refusal::Missing { member: "time" };
+        assert_eq!(read(&format!(r#"{{"st":{ST}}}"#)), Err(missing));
+        let contradicted = format!(r#"{{"st":1893456003,"time":{ST}}}"#);
+        assert_eq!(read(&contradicted), Err(Refusal::Disagreement));
+    }
+
+    #[test]
+    fn in_htptimes_dialect_an_echo_is_of_somebody_elses_request() {
+        let body = format!(r#"{{"it":{IT},"time":{ST}}}"#);
+        let refusal = parse_htptime(body.as_bytes(), &Plausible::release());
+        assert!(
+            matches!(refusal, Err(Refusal::WrongEcho { .. })),
+            "{refusal:?}"
+        );
+    }
+
+    #[test]
     fn a_server_without_a_list_says_nothing_about_leap_seconds() {
         for members in ["", r#","leap":0,"next":0,"step":0"#] {
             assert_eq!(read(&with(members)).map(|reply| reply.leap), Ok(None));
@@ -387,6 +455,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, it: String) {
             let _ = parse(&bytes, &it, &Plausible::release());
+            let _ = parse_htptime(&bytes, &Plausible::release());
         }
 
         #[test]

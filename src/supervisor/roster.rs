@@ -264,7 +264,7 @@ impl Roster {
                 poll: source.min_poll,
                 prefer: source.prefer,
                 noselect: source.noselect,
-                coarse: false,
+                coarse: source.protocol.is_coarse(),
             }
         };
         self.entries.iter().map(settings).collect()

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ::webntpd::engine::time::{Span, Theta};
-use ::webntpd::net::{Deadlines, Target};
-use ::webntpd::poller::{Known, Upstream};
+use ::webntpd::net::Target;
+use ::webntpd::poller::{Upstream, UpstreamSettings};
 use ::webntpd::protocol::stamp::Rounding;
 
 use crate::fake::{self, Authority, FakeUpstream, OsClock, Setup, Tls};
@@ -86,9 +86,12 @@ fn what_is_known_of_a_clock_narrows_and_moves_its_bound_and_the_truth_stays_insi
             let mut upstream = Upstream::new(
                 Target::new(url).expect("a target"),
                 std::sync::Arc::new(::webntpd::net::Tls::new(vec![])),
-                Deadlines::default(),
-            )
-            .with_known(Known { rounding, offset });
+                UpstreamSettings {
+                    rounding,
+                    offset,
+                    ..UpstreamSettings::default()
+                },
+            );
             let exchange = upstream.exchange().await.expect("an honest server");
             let truth = |raw: ::webntpd::engine::time::Raw| {
                 Theta::from_nanos(fake.truth(raw.as_nanos())) + offset

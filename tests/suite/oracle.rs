@@ -8,8 +8,8 @@ use webntpd::engine::exchange::Exchange;
 use webntpd::engine::source::Report;
 use webntpd::engine::time::{Span, Theta};
 use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
-use webntpd::net::{Deadlines, Target, Tls};
-use webntpd::poller::Upstream;
+use webntpd::net::{Target, Tls};
+use webntpd::poller::{Upstream, UpstreamSettings};
 use webntpd::sys::clock::raw_now;
 
 use rustls::pki_types::CertificateDer;
@@ -38,7 +38,7 @@ fn upstream(fake: &FakeUpstream, scheme: &str) -> Upstream {
     Upstream::new(
         target,
         Arc::new(Tls::new(roots.into_iter().collect())),
-        Deadlines::default(),
+        UpstreamSettings::default(),
     )
 }
 

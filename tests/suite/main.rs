@@ -6,6 +6,7 @@ mod fake;
 mod feeding;
 mod host;
 mod layers;
+mod mishaps;
 mod oracle;
 mod serve;
 mod server;

@@ -51,7 +51,7 @@ impl Sink for ShmSink {
         })?;
         Ok(Published {
             output: format!("SHM({})", self.writer.unit()),
-            reader: Some(written.reader),
+            reader: written.reader,
             notice: notice(self.writer.unit(), &written),
         })
     }
@@ -73,9 +73,14 @@ fn notice(unit: Unit, written: &Written) -> Option<String> {
         Some(format!(
             "shm unit {unit}: another program writes to the same segment; give one of them another unit"
         ))
-    } else if written.segments > 1 {
+    } else if written.removed {
         Some(format!(
             "shm unit {unit}: somebody removed the segment while it was in use; restart the daemon that reads it"
+        ))
+    } else if written.abandoned {
+        Some(format!(
+            "shm unit {unit}: no daemon has the segment, but one that was removed is still in use; \
+             restart the daemon that should read unit {unit}"
         ))
     } else {
         None
@@ -111,7 +116,6 @@ mod tests {
         let mut sink = sink(&rig);
         let published = sink.publish(&SAMPLE).expect("nothing in the way");
         assert_eq!(published.reader, Some(ReaderState::Absent));
-        assert_eq!(published.notice, None);
         let bytes = rig.bytes();
         // clockTimeStampNSec and receiveTimeStampNSec, then leap, precision, valid.
         assert_eq!((i32_at(&bytes, 52), i32_at(&bytes, 56)), (12_345_678, 1));
@@ -183,21 +187,35 @@ mod tests {
     #[test]
     fn a_notice_names_the_gravest_state_and_the_remedy() {
         let well = Written {
-            reader: ReaderState::Live,
+            reader: Some(ReaderState::Live),
             segments: 1,
+            removed: false,
+            abandoned: false,
             rival: false,
             refused: None,
         };
         assert_eq!(notice(Unit(2), &well), None);
-        let two = Written {
-            segments: 2,
-            ..well.clone()
+        let abandoned = Written {
+            abandoned: true,
+            ..well
         };
         assert_eq!(
-            notice(Unit(2), &two).expect("two segments"),
+            notice(Unit(2), &abandoned).expect("an orphan"),
+            "shm unit 2: no daemon has the segment, but one that was removed is still in use; \
+             restart the daemon that should read unit 2"
+        );
+        let removed = Written {
+            removed: true,
+            ..abandoned
+        };
+        assert_eq!(
+            notice(Unit(2), &removed).expect("no key"),
             "shm unit 2: somebody removed the segment while it was in use; restart the daemon that reads it"
         );
-        let rival = Written { rival: true, ..two };
+        let rival = Written {
+            rival: true,
+            ..removed
+        };
         assert_eq!(
             notice(Unit(2), &rival).expect("a rival"),
             "shm unit 2: another program writes to the same segment; give one of them another unit"

@@ -3,8 +3,11 @@
 
 use crate::engine::time::{Raw, Span};
 
-/// Lines that may be said at once.
+/// Lines that may be said at once of what strangers have a hand in.
 const AT_ONCE: u32 = 6;
+
+/// Lines that may be said at once of what only this machine's programs have a hand in.
+const AT_ONCE_AT_HOME: u32 = 20;
 
 /// After this much another line may be said.
 const REFILL: Span = Span::from_secs(600);
@@ -12,6 +15,7 @@ const REFILL: Span = Span::from_secs(600);
 /// What is left to say of one thing.
 #[derive(Debug)]
 pub(super) struct Budget {
+    most: u32,
     lines: u32,
     /// Since when the lines have been counted up.
     since: Option<Raw>,
@@ -20,23 +24,34 @@ pub(super) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self {
-            lines: AT_ONCE,
-            since: None,
-            unsaid: 0,
-        }
+        Self::of(AT_ONCE)
     }
 }
 
 impl Budget {
+    /// For what only this machine's programs have a hand in.
+    pub(super) fn at_home() -> Self {
+        Self::of(AT_ONCE_AT_HOME)
+    }
+
+    fn of(most: u32) -> Self {
+        Self {
+            most,
+            lines: most,
+            since: None,
+            unsaid: 0,
+        }
+    }
+
     /// Whether a line may be said at `now`. If so, how many before it were not.
     pub(super) fn take(&mut self, now: Raw) -> Option<u32> {
         let since = *self.since.get_or_insert(now);
         let refills = (now - since).as_nanos().max(0) / REFILL.as_nanos();
         if refills > 0 {
             self.since = Some(since + REFILL.times(refills));
-            self.lines = u32::try_from(refills)
-                .map_or(AT_ONCE, |more| self.lines.saturating_add(more).min(AT_ONCE));
+            self.lines = u32::try_from(refills).map_or(self.most, |more| {
+                self.lines.saturating_add(more).min(self.most)
+            });
         }
         if self.lines == 0 {
             self.unsaid = self.unsaid.saturating_add(1);

@@ -230,7 +230,11 @@ impl Journal {
 
     /// Tells what changed with the output number `k`.
     pub(super) fn published(&mut self, k: usize, result: &Result<Published, SinkError>, now: Raw) {
-        let Subject { said, budget } = self.outputs.entry(k).or_default();
+        let of_an_output = || Subject {
+            said: OutputState::default(),
+            budget: Budget::at_home(),
+        };
+        let Subject { said, budget } = self.outputs.entry(k).or_insert_with(of_an_output);
         match result {
             Err(error) => {
                 let failure = error.to_string();
@@ -247,18 +251,21 @@ impl Journal {
                 if said.failure.take().is_some() {
                     budget.say(now, Line::good(format!("{name}: works again")));
                 }
-                if let Some(notice) = &published.notice
-                    && said.notice.as_ref() != Some(notice)
-                {
-                    budget.say(now, Line::bad(notice.clone()));
-                    said.notice = Some(notice.clone());
+                if said.notice != published.notice {
+                    budget.say(
+                        now,
+                        match &published.notice {
+                            Some(notice) => Line::bad(notice.clone()),
+                            None => Line::good(format!("{name}: all is well with it again")),
+                        },
+                    );
+                    said.notice = published.notice.clone();
                 }
-                // What looks like a reader may be whoever the notice is about.
-                if published.notice.is_none() && published.reader != said.reader {
-                    said.reader = published.reader;
-                    if let Some(reader) = published.reader {
-                        budget.say(now, Line::good(format!("{name}: {}", words(reader))));
-                    }
+                if let Some(reader) = published.reader
+                    && said.reader != Some(reader)
+                {
+                    said.reader = Some(reader);
+                    budget.say(now, Line::good(format!("{name}: {}", words(reader))));
                 }
             }
         }
@@ -278,7 +285,7 @@ impl Journal {
 fn words(reader: ReaderState) -> &'static str {
     match reader {
         ReaderState::Live => "a daemon takes the samples",
-        ReaderState::Attached => "a daemon has the segment, but has not taken the last sample",
+        ReaderState::Attached => "a daemon has the segment, but takes no samples",
         ReaderState::Absent => {
             "no daemon has the segment yet; is it configured, and was it restarted since?"
         }

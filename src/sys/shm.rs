@@ -4,12 +4,14 @@
 //! * `segment`: the system calls, the layout, the order of the stores; all `unsafe` code of the crate
 //! * `writer`: which segments to hold, and what they tell about the reader
 //! * `refusal`: why a segment is not used, in words
+//! * `table`: what the kernel tells of segments that are not ours to open
 //!
 //! In: [`Stamp`]s. Out: [`Written`], or a [`ShmError`] that the next write may cure. Nothing here judges a
 //! sample, reads a clock, or removes a segment that others use.
 
 mod refusal;
 mod segment;
+mod table;
 mod writer;
 
 pub use refusal::{Facts, ShmError};

@@ -72,7 +72,7 @@ fn ntpsec_takes_the_offset_up_and_sees_the_end_of_it() {
         assert!(is_near(later.offset_ms), "{later:?}");
 
         fake.stop();
-        daemon.wait_line("source fake-0:", LIMIT);
+        daemon.wait_line("WARN source fake-0: ", LIMIT);
         ntpsec.wait_peer(LIMIT, |peer| peer.reach > 1 && peer.reach & 1 == 0);
         daemon.assert_running();
 
@@ -129,7 +129,7 @@ fn nothing_is_written_while_the_upstream_is_gone() {
         written_segment();
         wait_written(2);
         fake.stop();
-        daemon.wait_line("source fake-0:", LIMIT);
+        daemon.wait_line("WARN source fake-0: ", LIMIT);
         let stands = count();
         // The next word is about four polls later, when the last sample has become too old.
         daemon.wait_line("nothing published: no usable source", LIMIT);
@@ -146,7 +146,7 @@ fn a_reply_that_is_refused_is_not_published() {
         let fake = fake();
         fake.set_fault(Some(Fault::XCacheHit));
         let mut daemon = daemon(&fake);
-        daemon.wait_line("source fake-0:", LIMIT);
+        daemon.wait_line("WARN source fake-0: ", LIMIT);
         daemon.wait_line("nothing published: no usable source", LIMIT);
         assert_eq!(count(), 0);
         fake.set_fault(None);

@@ -9,6 +9,7 @@ mod host;
 mod journal;
 mod keys;
 mod layers;
+mod mishaps;
 mod oracle;
 mod serve;
 mod server;

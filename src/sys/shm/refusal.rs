@@ -1,12 +1,13 @@
 //! Why a segment is not used, in words that say what to do.
 //!
 //! In: what the kernel says about a segment. Out: a judgement, or a [`ShmError`]. Nothing is attached or
-//! written here; `/proc/sysvipc/shm` is read when the kernel will not say.
+//! written here; the kernel's table is read when it will not say.
 
 use super::Unit;
 use super::segment::{self, Id, SIZE, Stat};
+use super::table;
 use std::fmt;
-use std::{fs, io};
+use std::io;
 
 /// What a person needs to know about a segment in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +40,9 @@ pub enum ShmError {
     },
     /// It was made by or for another user, who could put into it what he likes.
     #[error(
-        "{}: the segment belongs neither to root nor to uid {user}{}; find out who made it, {}, \
+        "{}: the segment {}{}; find out who made it, {}, \
          or trust its owner with `owner-check = false` in [shm]",
-        Place(*.unit), Found(Some(*.segment)), Removal(*.unit)
+        Place(*.unit), Strange(*.user), Found(Some(*.segment)), Removal(*.unit)
     )]
     Foreign {
         /// The unit that was to be written.
@@ -100,11 +101,18 @@ pub(super) fn explain(
     error: &io::Error,
 ) -> ShmError {
     match error.raw_os_error() {
-        Some(libc::EACCES) => ShmError::Denied {
-            unit,
-            user,
-            segment: id.and_then(facts),
-        },
+        Some(libc::EACCES) => {
+            let stat = id.and_then(look);
+            // With the right to it we would not want it either.
+            match stat.map(|stat| judge(unit, &stat, user)) {
+                Some(Err(foreign)) => foreign,
+                _ => ShmError::Denied {
+                    unit,
+                    user,
+                    segment: stat.map(Facts::from),
+                },
+            }
+        }
         errno => ShmError::System {
             unit,
             call,
@@ -114,29 +122,11 @@ pub(super) fn explain(
 }
 
 /// What can be told about a segment, also when this user may not read it.
-fn facts(id: Id) -> Option<Facts> {
-    match segment::stat(id) {
-        Ok(stat) => Some(stat.into()),
-        Err(_) => facts_in(&fs::read_to_string("/proc/sysvipc/shm").ok()?, id),
-    }
-}
-
-/// Finds the segment in the table of /proc/sysvipc/shm:
-/// `key shmid perms size cpid lpid nattch uid gid cuid …`
-fn facts_in(table: &str, id: Id) -> Option<Facts> {
-    table.lines().skip(1).find_map(|line| {
-        let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        if fields.get(1)?.parse() != Ok(id.0) {
-            return None;
-        }
-        Some(Facts {
-            owner: fields.get(7)?.parse().ok()?,
-            creator: fields.get(9)?.parse().ok()?,
-            // With the kernel's own bits above the nine.
-            mode: u32::from_str_radix(fields.get(2)?, 8).ok()? & 0o777,
-            size: fields.get(3)?.parse().ok()?,
-        })
-    })
+fn look(id: Id) -> Option<Stat> {
+    let listed = || table::rows().into_iter().find(|row| row.id == id);
+    segment::stat(id)
+        .ok()
+        .or_else(|| listed().map(|row| row.stat))
 }
 
 impl From<Stat> for Facts {
@@ -172,6 +162,18 @@ impl fmt::Display for Found {
             write!(f, "made by uid {}, ", facts.creator)?;
         }
         write!(f, "mode {:04o}, {} bytes)", facts.mode, facts.size)
+    }
+}
+
+/// What is wrong with the owner of a segment, seen by this user.
+struct Strange(u32);
+
+impl fmt::Display for Strange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("does not belong to root"),
+            user => write!(f, "belongs neither to root nor to uid {user}"),
+        }
     }
 }
 
@@ -211,7 +213,6 @@ fn system_remedy(errno: i32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rig::Rig;
     use super::*;
 
     const UNIT: Unit = Unit(2);
@@ -294,6 +295,17 @@ mod tests {
                  or trust its owner with `owner-check = false` in [shm]",
             ),
             (
+                ShmError::Foreign {
+                    unit: UNIT,
+                    user: 0,
+                    segment: FACTS,
+                },
+                "shm unit 2 (key 0x4e545032): the segment does not belong to root \
+                 (owner uid 1000, mode 0600, 80 bytes); find out who made it, \
+                 remove it with `ipcrm -M 0x4e545032`, then restart the daemon that reads it, \
+                  or trust its owner with `owner-check = false` in [shm]",
+            ),
+            (
                 ShmError::TooSmall {
                     unit: UNIT,
                     segment: FACTS,
@@ -314,32 +326,5 @@ mod tests {
         ] {
             assert_eq!(error.to_string(), text);
         }
-    }
-
-    #[test]
-    fn the_table_in_proc_says_the_same_as_the_kernel() {
-        let rig = Rig::new();
-        let id = rig.make(1234, 0o641);
-        let table = fs::read_to_string("/proc/sysvipc/shm").expect("SysV IPC has a table");
-        assert_eq!(facts_in(&table, id), facts(id));
-        assert_eq!(
-            facts(id).map(|facts| (facts.mode, facts.size)),
-            Some((0o641, 1234))
-        );
-        assert_eq!(facts_in(&table, Id(-1)), None);
-    }
-
-    #[test]
-    fn kernel_bits_are_no_part_of_the_mode() {
-        let table = "key shmid perms size cpid lpid nattch uid gid cuid cgid\n\
-                     0 7 1666 80 1 1 2 1000 5 1001 5 0 0 0\nshort 8\n";
-        let facts = Facts {
-            owner: 1000,
-            creator: 1001,
-            mode: 0o666,
-            size: 80,
-        };
-        assert_eq!(facts_in(table, Id(7)), Some(facts));
-        assert_eq!(facts_in(table, Id(8)), None);
     }
 }

@@ -62,7 +62,7 @@ const _: () = {
 const NSAMPLES: c_int = 3;
 
 /// Bit of the mode that says: removed, lives on until the last one detaches. From linux/shm.h.
-const SHM_DEST: u32 = 0o1000;
+pub(super) const SHM_DEST: u32 = 0o1000;
 
 /// One sample, in the fields of the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

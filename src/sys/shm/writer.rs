@@ -7,7 +7,7 @@
 
 use super::refusal::{self, ShmError};
 use super::segment::{self, Attached, Contents, Id, Segment};
-use super::{Policy, Unit};
+use super::{Policy, Unit, table};
 use crate::engine::leap::Leap;
 use crate::engine::time::Utc;
 
@@ -27,12 +27,16 @@ pub struct Stamp {
 /// What became of a sample that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// What is known about the reader.
-    pub reader: ReaderState,
-    /// How many segments it was written to. More than one: somebody removed the segment, and the daemon
-    /// that reads it should be restarted.
+    /// What is known about the reader: nothing while the first samples lie there, nor with a rival.
+    pub reader: Option<ReaderState>,
+    /// How many segments it was written to.
     pub segments: usize,
-    /// Another program wrote to the segment since our last sample.
+    /// Somebody removed a segment that is still in use: the daemon that reads it should be restarted, and before us,
+    /// since we could not find it again.
+    pub removed: bool,
+    /// Nobody has our segment, but somebody has a removed one that nothing leads to.
+    pub abandoned: bool,
+    /// Another program writes to the segment, or did so a short while ago.
     pub rival: bool,
     /// Why the segment that has the key now was left out, although another one was written to.
     pub refused: Option<ShmError>,
@@ -43,11 +47,18 @@ pub struct Written {
 pub enum ReaderState {
     /// Nobody has the segment attached.
     Absent,
-    /// Somebody has it attached, but did not take the last sample (or there has been none).
+    /// Somebody has it attached, but took none of the last four samples.
     Attached,
-    /// The last sample was taken.
+    /// One of the last four samples was taken.
     Live,
 }
+
+/// After how many samples that nobody took a reader counts as idle. One that polls more rarely than samples are written
+/// misses most of them.
+const PATIENCE: u32 = 4;
+
+/// For how many samples a rival is remembered: it may write more rarely than we do.
+const MEMORY: u32 = 64;
 
 /// The one writer of a unit. Dropping it detaches, and leaves the segment with the last sample in it; see
 /// [`Writer::withdraw`].
@@ -57,6 +68,8 @@ pub struct Writer {
     policy: Policy,
     /// The newest last.
     held: Vec<Held>,
+    /// For how many more samples there is a rival.
+    rival: u32,
 }
 
 #[derive(Debug)]
@@ -64,6 +77,10 @@ struct Held {
     segment: Segment,
     /// `count` after our last sample; none before the first.
     count: Option<i32>,
+    /// Of our samples, how many in a row nobody took.
+    missed: u32,
+    /// What was known at the last one.
+    state: Option<ReaderState>,
 }
 
 impl Writer {
@@ -73,6 +90,7 @@ impl Writer {
             unit,
             policy,
             held: Vec::new(),
+            rival: 0,
         }
     }
 
@@ -98,17 +116,22 @@ impl Writer {
             Err(error) if self.held.is_empty() => return Err(error),
             followed => followed.err(),
         };
-        let rival = self.held.iter().any(Held::has_rival);
-        let reader = self.held.iter().map(Held::reader).max();
+        self.rival = match self.held.iter().any(Held::has_rival) {
+            true => MEMORY,
+            false => self.rival.saturating_sub(1),
+        };
+        let reader = self.held.iter_mut().map(Held::reader).max().flatten();
         let contents = stamp.contents();
         for held in &mut self.held {
             held.segment.store(&contents);
             held.count = Some(held.segment.count_now());
         }
         Ok(Written {
-            reader: reader.unwrap_or(ReaderState::Absent),
+            reader: reader.filter(|_| self.rival == 0),
             segments: self.held.len(),
-            rival,
+            removed: self.held.iter().any(Held::is_removed),
+            abandoned: reader == Some(ReaderState::Absent) && self.is_abandoned(),
+            rival: self.rival > 0,
             refused,
         })
     }
@@ -173,6 +196,8 @@ impl Writer {
                 self.held.push(Held {
                     segment,
                     count: None,
+                    missed: 0,
+                    state: None,
                 });
                 Ok(())
             }
@@ -180,7 +205,23 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Somebody has a segment that was removed, of the size of a sample: most likely the reader that should have ours.
+    /// Nothing leads to it any more, so it cannot be followed.
+    fn is_abandoned(&self) -> bool {
+        let ours = |id| self.held.iter().any(|held| held.segment.id() == id);
+        table::rows().iter().any(|row| {
+            let stat = row.stat;
+            stat.removed && stat.attached > 0 && stat.size == segment::SIZE && !ours(row.id)
+        })
+    }
+}
+
 impl Held {
+    fn is_removed(&self) -> bool {
+        self.segment.stat().is_ok_and(|stat| stat.removed)
+    }
+
     /// Removed, and we are the last to hold it.
     fn is_orphan(&self) -> bool {
         let stat = self.segment.stat();
@@ -193,16 +234,25 @@ impl Held {
             .is_some_and(|count| count != self.segment.count_now())
     }
 
-    /// A sample of ours that is gone was taken. Before our first one nothing is proved, since readers clear
-    /// `valid` when they start; nor is anything if another writer may have cleared it.
-    fn reader(&self) -> ReaderState {
-        if self.count.is_some() && !self.segment.is_valid() && !self.has_rival() {
-            ReaderState::Live
-        } else if self.segment.stat().is_ok_and(|stat| stat.attached > 1) {
-            ReaderState::Attached
-        } else {
-            ReaderState::Absent
+    /// What our last sample tells; to be asked once a sample. One of ours that is gone was taken. Before the first one
+    /// nothing is proved, since readers clear `valid` when they start; nor is anything if another writer may have
+    /// cleared it.
+    fn reader(&mut self) -> Option<ReaderState> {
+        if self.has_rival() {
+            return None;
         }
+        let written = self.count.is_some();
+        self.missed += u32::from(written);
+        if written && !self.segment.is_valid() {
+            (self.state, self.missed) = (Some(ReaderState::Live), 0);
+        } else if !self.segment.stat().is_ok_and(|stat| stat.attached > 1) {
+            (self.state, self.missed) = (Some(ReaderState::Absent), 0);
+        } else if self.missed >= PATIENCE {
+            (self.state, self.missed) = (Some(ReaderState::Attached), PATIENCE);
+        } else if self.state == Some(ReaderState::Absent) {
+            self.state = None;
+        }
+        self.state
     }
 }
 
@@ -273,6 +323,11 @@ mod tests {
 
     fn write(writer: &mut Writer, number: i64) -> Written {
         writer.write(&stamp(number)).expect("written")
+    }
+
+    /// What the next sample tells of the reader.
+    fn seen(writer: &mut Writer) -> Option<ReaderState> {
+        write(writer, 1).reader
     }
 
     #[test]
@@ -366,46 +421,80 @@ mod tests {
     fn a_taken_sample_proves_a_live_reader() {
         let rig = Rig::new();
         let mut writer = writer(&rig);
-        assert_eq!(
-            write(&mut writer, 1).reader,
-            ReaderState::Absent,
-            "nobody there"
-        );
+        assert_eq!(seen(&mut writer), Some(ReaderState::Absent));
         let reader = Reader::of(rig.id());
-        assert_eq!(
-            write(&mut writer, 2).reader,
-            ReaderState::Attached,
-            "there, but idle"
-        );
-        assert_eq!(
-            reader.take(),
-            Some(stamp(2).contents()),
-            "the newer one was put over it"
-        );
-        assert_eq!(write(&mut writer, 3).reader, ReaderState::Live);
-        assert_eq!(
-            write(&mut writer, 4).reader,
-            ReaderState::Attached,
-            "3 was not taken"
-        );
+        assert_eq!(write(&mut writer, 2).reader, None, "there, but new");
+        let taken = reader.take();
+        assert_eq!(taken, Some(stamp(2).contents()), "the newer one");
+        assert_eq!(seen(&mut writer), Some(ReaderState::Live));
+        reader.take();
+        drop(reader);
+        assert_eq!(seen(&mut writer), Some(ReaderState::Live));
+        assert_eq!(seen(&mut writer), Some(ReaderState::Absent));
+    }
+
+    #[test]
+    fn a_reader_is_idle_when_it_leaves_several_samples_in_a_row() {
+        let rig = Rig::new();
+        let mut writer = writer(&rig);
+        writer.attach().expect("nothing in the way");
+        let reader = Reader::of(rig.id());
+        for first in [None, Some(ReaderState::Live)] {
+            assert_eq!(seen(&mut writer), first);
+            for _ in 1..PATIENCE {
+                assert_eq!(seen(&mut writer), first, "it may poll more rarely");
+            }
+            for _ in 0..PATIENCE {
+                assert_eq!(seen(&mut writer), Some(ReaderState::Attached));
+            }
+            reader.take();
+        }
+    }
+
+    #[test]
+    fn a_reader_that_takes_one_sample_of_several_is_live_all_the_time() {
+        let rig = Rig::new();
+        let mut writer = writer(&rig);
+        writer.attach().expect("nothing in the way");
+        let reader = Reader::of(rig.id());
+        seen(&mut writer);
+        for number in 0..5 * PATIENCE {
+            if number % PATIENCE == 0 {
+                reader.take();
+            }
+            assert_eq!(seen(&mut writer), Some(ReaderState::Live), "{number}");
+        }
     }
 
     #[test]
     fn a_segment_that_was_empty_before_our_first_sample_proves_nothing() {
         let rig = Rig::new();
         let _reader = Reader::of(rig.make(96, 0o600));
-        assert_eq!(write(&mut writer(&rig), 1).reader, ReaderState::Attached);
+        assert_eq!(seen(&mut writer(&rig)), None);
     }
 
     #[test]
-    fn another_writer_on_the_unit_is_noticed_and_proves_no_reader() {
+    fn another_writer_on_the_unit_is_noticed_and_hides_the_reader() {
         let rig = Rig::new();
         let (mut ours, mut other) = (writer(&rig), writer(&rig));
         assert!(!write(&mut ours, 1).rival && !write(&mut other, 2).rival);
-        Reader::of(rig.id()).take();
+        let reader = Reader::of(rig.id());
+        reader.take();
         let written = write(&mut ours, 3);
-        assert!(written.rival);
-        assert_eq!(written.reader, ReaderState::Attached);
+        assert_eq!((written.rival, written.reader), (true, None));
+        drop(other);
+        for _ in 1..MEMORY {
+            reader.take();
+            let written = write(&mut ours, 4);
+            assert_eq!((written.rival, written.reader), (true, None), "at rest");
+        }
+        reader.take();
+        let written = write(&mut ours, 5);
+        assert_eq!(
+            (written.rival, written.reader),
+            (false, Some(ReaderState::Live)),
+            "gone"
+        );
     }
 
     #[test]
@@ -427,9 +516,10 @@ mod tests {
         let old_reader = Reader::of(rig.id());
         rig.remove();
 
+        let written = write(&mut writer, 2);
         assert_eq!(
-            write(&mut writer, 2).segments,
-            1,
+            (written.segments, written.removed),
+            (1, true),
             "no new one is made while the old one works"
         );
         assert_eq!(old_reader.take(), Some(stamp(2).contents()));
@@ -437,14 +527,16 @@ mod tests {
 
         let new_reader = Reader::of(rig.make(96, 0o666));
         let written = write(&mut writer, 3);
-        assert_eq!((written.segments, written.reader), (2, ReaderState::Live));
+        assert_eq!((written.segments, written.removed), (2, true));
+        assert_eq!(written.reader, Some(ReaderState::Live));
         assert_eq!(old_reader.take(), Some(stamp(3).contents()));
         assert_eq!(new_reader.take(), Some(stamp(3).contents()));
 
         drop(old_reader);
+        let written = write(&mut writer, 4);
         assert_eq!(
-            write(&mut writer, 4).segments,
-            1,
+            (written.segments, written.removed),
+            (1, false),
             "nobody else has the old one"
         );
         assert_eq!(new_reader.take(), Some(stamp(4).contents()));
@@ -460,6 +552,24 @@ mod tests {
         assert_eq!(write(&mut writer, 2).segments, 1);
         assert_ne!(rig.id(), old);
         assert_eq!(Reader::of(rig.id()).take(), Some(stamp(2).contents()));
+    }
+
+    // `ipcrm`, then the writer restarts: nothing leads back to the segment that the reader has.
+    #[test]
+    fn a_reader_left_behind_on_a_removed_segment_is_noticed() {
+        let rig = Rig::new();
+        let mut old = writer(&rig);
+        write(&mut old, 1);
+        let reader = Reader::of(rig.id());
+        rig.remove();
+        assert!(!write(&mut old, 2).abandoned, "it is fed");
+        drop(old);
+
+        let mut new = writer(&rig);
+        let written = write(&mut new, 3);
+        assert_eq!(written.reader, Some(ReaderState::Absent));
+        assert!(written.abandoned && !written.removed);
+        assert_eq!(reader.take(), Some(stamp(2).contents()));
     }
 
     #[test]
@@ -562,6 +672,21 @@ mod tests {
     }
 
     #[test]
+    fn a_private_segment_of_another_user_is_refused_for_its_owner() {
+        if !is_root() {
+            return;
+        }
+        let rig = Rig::new();
+        foreign::as_user(1000, || rig.make(96, 0o600));
+        let error =
+            foreign::as_user(NOBODY, || writer(&rig).write(&STAMP)).expect_err("no right to it");
+        assert!(
+            matches!(error, ShmError::Foreign { segment, .. } if (segment.owner, segment.mode) == (1000, 0o600)),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_public_segment_of_root_is_written_by_anyone() {
         if !is_root() {
             return;
@@ -582,11 +707,7 @@ mod tests {
         assert_eq!(reader.take(), None);
         let stat = reader.0.stat().expect("ours");
         assert_eq!((stat.attached, stat.removed), (1, false));
-        assert_eq!(
-            write(&mut writer, 2).reader,
-            ReaderState::Attached,
-            "and it can begin again"
-        );
+        assert_eq!(write(&mut writer, 2).reader, None, "and it can begin again");
     }
 
     #[test]

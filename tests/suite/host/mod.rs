@@ -49,3 +49,14 @@ fn python(source: &str) -> Command {
     command.args(["-I", "-S", "-u", "-c", source]);
     command
 }
+
+/// The same program and arguments, run by another user. Needs a sandbox with users.
+fn as_user(uid: u32, command: &Command) -> Command {
+    let mut other = Command::new("setpriv");
+    other
+        .args([format!("--reuid={uid}"), format!("--regid={uid}")])
+        .args(["--clear-groups", "--"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    other
+}

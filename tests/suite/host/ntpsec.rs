@@ -49,6 +49,8 @@ impl Ntpsec {
              disable ntp\n\
              driftfile {dir}/drift\n\
              statsdir {dir}/\n\
+             statistics peerstats\n\
+             filegen peerstats file peerstats type none\n\
              restrict 127.0.0.1\n",
             dir = dir.display()
         );

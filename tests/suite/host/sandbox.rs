@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use std::{any, env, fs};
 
+use nix::unistd::Uid;
+
 use super::process::{Process, output};
 
 /// Set inside; holds the user namespace of the outside.
@@ -45,17 +47,37 @@ const ENTER: &[&str] = &[
 /// Runs `body` in a sandbox: the test calls itself again there. The call must be the test's own, not a helper's.
 pub(crate) fn run<F: FnOnce()>(body: F) {
     if inside() {
-        assert!(clock_is_out_of_reach(), "this sandbox could set the clock");
-        return body();
+        return run_here(body);
+    }
+    run_behind(enter(), test_name::<F>());
+}
+
+/// As [`run`], and the body can start programs as other users. Only root can let it: run by others, the test shows
+/// nothing, and says so.
+pub(crate) fn run_with_users<F: FnOnce()>(body: F) {
+    if inside() {
+        return run_here(body);
     }
     let name = test_name::<F>();
+    if !Uid::effective().is_root() {
+        return println!("{name} needs root to become other users: not run");
+    }
+    run_behind(command(ROOT), name);
+}
+
+fn run_here(body: impl FnOnce()) {
+    assert!(clock_is_out_of_reach(), "this sandbox could set the clock");
+    body();
+}
+
+/// Runs the test of this name again, where `sandbox` leads to.
+fn run_behind(mut sandbox: Command, name: &str) {
     let this = env::current_exe().expect("a test knows its own path");
-    let mut command = enter();
-    command
+    sandbox
         .arg(this)
         .args(["--exact", name, "--nocapture", "--include-ignored"])
         .env(INSIDE, user_namespace());
-    let mut inner = Process::start(&mut command);
+    let mut inner = Process::start(&mut sandbox);
     let status = inner.wait_exit(LIMIT);
     let said = inner.log();
     drop(inner);
@@ -149,9 +171,12 @@ mod tests {
     use std::net::UdpSocket;
     use std::panic::{catch_unwind, resume_unwind};
 
-    use nix::unistd::{Uid, getpid};
+    use nix::unistd::getpid;
 
+    use super::super::as_user;
     use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
 
     #[test]
     fn the_body_is_root_and_the_first_process_with_an_empty_run_and_port_123() {
@@ -161,6 +186,15 @@ mod tests {
             assert_eq!(fs::read_dir("/run").expect("it is mounted").count(), 0);
             UdpSocket::bind("127.0.0.1:123").expect("the port is free");
             UdpSocket::bind("[::1]:123").expect("the port is free");
+        });
+    }
+
+    #[test]
+    fn the_body_can_be_another_user_where_it_asks_for_users() {
+        run_with_users(|| {
+            assert!(clock_is_out_of_reach());
+            let said = output(&mut as_user(990, Command::new("id").arg("-u")), SOON);
+            assert_eq!(said.as_deref(), Ok("990\n"));
         });
     }
 

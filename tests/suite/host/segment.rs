@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::process::{Process, output};
-use super::python;
+use super::{as_user, python};
 
 pub(crate) const SIZE: usize = 96;
 
@@ -39,16 +39,18 @@ pub(crate) struct Stamp {
 impl Segment {
     /// Reads the segment of `unit` from another process, without creating it.
     pub(crate) fn read(unit: u8) -> Option<Self> {
-        Entry::of(unit)?;
-        let hex = output(python(READER).arg(key(unit).to_string()), SOON)
-            .unwrap_or_else(|failure| panic!("unit {unit} cannot be read: {failure}"));
+        Some(Self::of(Entry::of(unit)?.id))
+    }
+
+    /// Reads a segment by its id, also one that has lost its key. What is beyond the end of a small one reads as zero.
+    pub(crate) fn of(id: i32) -> Self {
+        let hex = output(python(READER).arg(id.to_string()), SOON)
+            .unwrap_or_else(|failure| panic!("segment {id} cannot be read: {failure}"));
         let bytes: Vec<u8> = (0..hex.trim().len())
             .step_by(2)
             .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("the reader prints hex"))
             .collect();
-        Some(Self::decode(
-            &bytes.try_into().expect("the reader prints all"),
-        ))
+        Self::decode(&bytes.try_into().expect("the reader prints all"))
     }
 
     pub(crate) fn decode(bytes: &[u8; SIZE]) -> Self {
@@ -100,6 +102,8 @@ pub(crate) struct Entry {
     /// How many hold it.
     pub(crate) attached: u32,
     pub(crate) owner: u32,
+    /// Who made it, and keeps his rights when it is given to another.
+    pub(crate) creator: u32,
 }
 
 impl Entry {
@@ -120,7 +124,20 @@ impl Entry {
     /// key shmid perms size cpid lpid nattch uid gid cuid cgid …
     fn parse(line: &str) -> Option<Self> {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        let [key, id, mode, size, _cpid, _lpid, attached, owner, ..] = columns[..] else {
+        let [
+            key,
+            id,
+            mode,
+            size,
+            _cpid,
+            _lpid,
+            attached,
+            owner,
+            _gid,
+            creator,
+            ..,
+        ] = columns[..]
+        else {
             return None;
         };
         Some(Self {
@@ -130,6 +147,7 @@ impl Entry {
             size: size.parse().ok()?,
             attached: attached.parse().ok()?,
             owner: owner.parse().ok()?,
+            creator: creator.parse().ok()?,
         })
     }
 }
@@ -137,6 +155,17 @@ impl Entry {
 /// "NTP0" + unit.
 pub(crate) fn key(unit: u8) -> i32 {
     0x4e54_5030 + i32::from(unit)
+}
+
+/// Makes the segment of `unit` as a program of the user `maker` would, who then gives it to `owner`. Needs a sandbox with
+/// users.
+pub(crate) fn make(unit: u8, size: usize, mode: u32, maker: u32, owner: u32) -> Entry {
+    let arguments = [size.to_string(), mode.to_string(), owner.to_string()];
+    let mut command = as_user(maker, &python(MAKER));
+    command.arg(key(unit).to_string()).args(arguments);
+    output(&mut command, SOON)
+        .unwrap_or_else(|failure| panic!("unit {unit} cannot be made: {failure}"));
+    Entry::of(unit).expect("it was made")
 }
 
 /// A stand-in for the program under test, which proves that the rest of the host works: it feeds `unit`, created with
@@ -151,17 +180,49 @@ pub(crate) fn writer(unit: u8, offset_ns: i64) -> Process {
     process
 }
 
+/// A program that attaches the segment of `unit` and looks on.
+pub(crate) fn monitor(unit: u8) -> Process {
+    let entry = Entry::of(unit).expect("there is a segment");
+    let mut process = Process::start(python(MONITOR).arg(entry.id.to_string()));
+    process.wait_line("attached", SOON);
+    process
+}
+
+const MONITOR: &str = r#"
+import ctypes, signal, sys
+libc = ctypes.CDLL(None)
+libc.shmat.restype = ctypes.c_void_p
+libc.shmat.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_int]
+SHM_RDONLY = 0o10000
+if libc.shmat(int(sys.argv[1]), None, SHM_RDONLY) != ctypes.c_void_p(-1).value: print("attached")
+signal.pause()
+"#;
+
 const READER: &str = r#"
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
 libc.shmat.restype = ctypes.c_void_p
 libc.shmat.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_int]
 SHM_RDONLY = 0o10000
-shmid = libc.shmget(int(sys.argv[1]), 0, 0)
-if shmid == -1: sys.exit("shmget: " + os.strerror(ctypes.get_errno()))
-address = libc.shmat(shmid, None, SHM_RDONLY)
+address = libc.shmat(int(sys.argv[1]), None, SHM_RDONLY)
 if address == ctypes.c_void_p(-1).value: sys.exit("shmat: " + os.strerror(ctypes.get_errno()))
 print(ctypes.string_at(address, 96).hex())
+"#;
+
+/// The second and the third word of `struct shmid_ds` are the owner's uid and gid.
+const MAKER: &str = r#"
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+IPC_CREAT, IPC_EXCL, IPC_SET, IPC_STAT = 0o1000, 0o2000, 1, 2
+key, size, mode, owner = map(int, sys.argv[1:])
+def check(result):
+    if result == -1: sys.exit(os.strerror(ctypes.get_errno()))
+    return result
+shmid = check(libc.shmget(key, size, IPC_CREAT | IPC_EXCL | mode))
+ds = (ctypes.c_char * 256)()
+check(libc.shmctl(shmid, IPC_STAT, ds))
+struct.pack_into("=I", ds, 4, owner)
+check(libc.shmctl(shmid, IPC_SET, ds))
 "#;
 
 /// `valid` is cleared first and set last; Python has no fences, and a steady offset needs none.
@@ -230,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_line_of_the_kernels_table_is_read() {
-        let line = "1314148402     5  1666    96  120  121   2  1000  1000  0  0 1700000000 0 1700000000 4096 0";
+        let line = "1314148402     5  1666    96  120  121   2  1000  1000  1001  5 1700000000 0 1700000000 4096 0";
         let entry = Entry {
             key: key(2),
             id: 5,
@@ -238,6 +299,7 @@ mod tests {
             size: SIZE,
             attached: 2,
             owner: 1000,
+            creator: 1001,
         };
         assert_eq!(Entry::parse(line), Some(entry));
     }

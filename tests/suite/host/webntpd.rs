@@ -4,12 +4,30 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use super::process::Process;
+use super::as_user;
+use super::process::{Process, output};
 
 /// The program.
 pub(crate) fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_webntpd"))
+}
+
+/// The program, run by another user. Needs a sandbox with users.
+pub(crate) fn command_as(uid: u32) -> Command {
+    // Where it was built may be out of that user's reach.
+    const REACHABLE: &str = "/run/webntpd.bin";
+    if !Path::new(REACHABLE).exists() {
+        fs::write(REACHABLE, []).expect("the sandbox has a /run of its own");
+        let mut mount = Command::new("mount");
+        mount
+            .arg("--bind")
+            .arg(command().get_program())
+            .arg(REACHABLE);
+        output(&mut mount, Duration::from_secs(10)).expect("the sandbox is root");
+    }
+    as_user(uid, &Command::new(REACHABLE))
 }
 
 /// A configuration that polls each of `urls` every second and publishes to `unit` as often.

@@ -234,7 +234,40 @@ pub(super) fn config(
         config.select.max_bound = bound.value;
     }
     config.select.min_agreeing = min_agreeing(file, &config.sources, report);
+    refuse_empty_cycles(file, &config, report);
     config
+}
+
+/// What sources bring together, in samples a cycle, must be one at the least: readers expect one each cycle, and a lone source is
+/// asked in every one.
+fn refuse_empty_cycles(file: &raw::File<'_>, config: &Config, report: &mut Report) {
+    let voters = config.sources.iter().filter(|source| !source.noselect);
+    let per_cycle: f64 = voters
+        .clone()
+        .map(|source| config.cycle.as_secs_f64() / source.min_poll.as_secs_f64())
+        .sum();
+    // A source that could not be read would bring some, too. Sums of fractions like 1/3 are not exact.
+    if config.sources.len() < file.sources.len() || per_cycle > 1.0 - 1e-9 {
+        return;
+    }
+    let asked =
+        |raw: &raw::Source<'_>| raw.noselect.as_ref().is_none_or(|noselect| !noselect.value);
+    for raw in file.sources.iter().filter(|raw| asked(raw)) {
+        let given = [("poll", &raw.poll), ("min-poll", &raw.min_poll)];
+        for (key, at) in given
+            .into_iter()
+            .filter_map(|(key, at)| Some((key, at.as_ref()?)))
+        {
+            let fault = Fault::new(
+                format!(
+                    "{} leaves some cycles without a sample from any source",
+                    at.written
+                ),
+                "lower it, raise cycle, or add sources",
+            );
+            raw.table.add_about(key, at.offset, fault, report);
+        }
+    }
 }
 
 fn shm(raw: &raw::Shm) -> Shm {

@@ -48,6 +48,11 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
             "has a fragment".to_owned(),
             "remove it from the # on, a server never sees it",
         )
+    } else if url.domain().is_some_and(|name| !is_host_name(name)) {
+        (
+            "has a host that no name server can know".to_owned(),
+            "labels have 1 to 63 letters, digits and hyphens, with dots between",
+        )
     } else if url.port() == Some(0) {
         (
             "has the port 0".to_owned(),
@@ -57,6 +62,19 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
         return Ok(url);
     };
     Err(Fault::new(format!("{shown}{what}"), remedy))
+}
+
+/// Letters, digits, hyphens (not at the ends) and dots (RFC 1123 §2.1); underscores too, which some names have.
+fn is_host_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    name.len() <= 253
+        && name.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(is_inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
 }
 
 #[cfg(test)]
@@ -74,6 +92,32 @@ mod tests {
             "https://a/@b",
         ] {
             assert_eq!(parse(text).expect(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_host_must_be_a_name_that_can_be_looked_up() {
+        let long = "a".repeat(64);
+        for host in [
+            "foo..bar",
+            "-a.example",
+            "a-.example",
+            "*.example",
+            ".example",
+            &long,
+        ] {
+            let fault = parse(&format!("https://{host}/")).expect_err(host);
+            assert!(fault.remedy.contains("labels"), "{host}: {}", fault.what);
+        }
+        for host in [
+            "localhost",
+            "a.example.",
+            "xn--bcher-kva.example",
+            "_time.example",
+            "127.0.0.1",
+            "[::1]",
+        ] {
+            assert!(parse(&format!("https://{host}/")).is_ok(), "{host}");
         }
     }
 

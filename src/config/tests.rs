@@ -262,3 +262,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn sources_that_leave_cycles_without_a_sample_are_told() {
+    let sources = |polls: &[&str]| {
+        let text: Vec<String> = (1..)
+            .zip(polls)
+            .map(|(k, poll)| {
+                format!("[[source]]\nname = \"s{k}\"\nurl = \"http://h{k}/\"\n{poll}\n")
+            })
+            .collect();
+        match parse(&text.concat(), "f") {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.to_string().lines().map(str::to_owned).collect(),
+        }
+    };
+    assert!(sources(&["", ""]).is_empty());
+    assert!(sources(&["poll = \"64s\"", ""]).is_empty());
+    assert!(sources(&["poll = \"48s\"", "poll = \"48s\"", "poll = \"48s\""]).is_empty());
+    assert_eq!(
+        sources(&["poll = \"64s\""]),
+        [
+            r#"f:4: source "s1": poll 64s leaves some cycles without a sample from any source; lower it, raise cycle, or add sources"#
+        ]
+    );
+    assert_eq!(sources(&["min-poll = \"48s\"", "poll = \"48s\""]).len(), 2);
+    assert_eq!(
+        sources(&["noselect = true", "poll = \"32s\""]).len(),
+        1,
+        "who is only measured brings nothing"
+    );
+}

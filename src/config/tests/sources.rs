@@ -6,14 +6,17 @@ use std::fs;
 
 const HEAD: &str = "name = 'a'\nurl = 'https://a/'\n";
 
+/// Another source, which brings a sample in every cycle.
+const STEADY: &str = "\n[[source]]\nname = 'steady'\nurl = 'https://steady/'\n";
+
 /// What `parse` says about a source with these lines, which begin on line 4.
 fn told(lines: &str) -> Vec<String> {
-    source_problems(&format!("{HEAD}{lines}"))
+    source_problems(&format!("{HEAD}{lines}{STEADY}"))
 }
 
 /// The source with these lines.
 fn source(lines: &str) -> Source {
-    let text = format!("cycle = '20s'\n[[source]]\n{HEAD}{lines}");
+    let text = format!("cycle = '20s'\n[[source]]\n{HEAD}{lines}{STEADY}");
     let config = parse(&text, "f").unwrap_or_else(|problems| panic!("{problems}"));
     config.sources[0].clone()
 }

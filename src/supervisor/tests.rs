@@ -1,5 +1,7 @@
 //! The supervisor in a world that a test sets up: servers that answer, hang or panic at will, clocks that break.
 
+mod watchdog;
+
 use super::*;
 use crate::config::{Shm, Source};
 use crate::engine::exchange::Exchange;

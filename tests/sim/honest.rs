@@ -1,5 +1,6 @@
 //! Scenarios in which all servers are honest and the rest of the world is as it is.
 
+use crate::machine::World;
 use crate::oscillator::Habits;
 use crate::path::Path;
 use crate::random::Random;
@@ -35,7 +36,7 @@ fn five_honest_sources_are_followed() {
 fn one_source_alone_is_followed() {
     simulate(
         "one source alone",
-        0..4,
+        0..2,
         |random| {
             let upstreams = vec![Upstream::honest(Path::any(random))];
             world(1.5, &Habits::usual(random), upstreams, random)
@@ -48,7 +49,7 @@ fn one_source_alone_is_followed() {
 fn in_a_lan_the_error_is_microseconds() {
     simulate(
         "LAN, 0.1 ms each way",
-        0..3,
+        0..2,
         |random| {
             let server = Server {
                 digits: 9,
@@ -117,7 +118,7 @@ fn every_resolution_is_covered_by_the_bound() {
 fn whole_seconds_alone_give_an_interval() {
     simulate(
         "whole seconds only",
-        0..3,
+        0..2,
         |random| {
             let server = || Server {
                 known: Rounding::Truncates,
@@ -160,7 +161,7 @@ fn a_rough_network_costs_samples_only() {
                 upstream.path.outages.push((all, all + 300.0));
             }
             let world = world(1.0, &Habits::usual(random), upstreams, random);
-            crate::machine::World {
+            World {
                 hangs: 0.01,
                 ..world
             }
@@ -180,7 +181,7 @@ fn a_fast_poll_keeps_its_manners() {
                 .map(|upstream| upstream.polled_every(1));
             let upstreams = upstreams.collect();
             let world = world(0.15, &Habits::usual(random), upstreams, random);
-            crate::machine::World {
+            World {
                 cycle: Span::from_secs(4),
                 ..world
             }

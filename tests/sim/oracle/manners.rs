@@ -28,6 +28,7 @@ pub(super) struct Manners {
     unreported: i64,
     /// How long the server asked to be left alone.
     silence: Span,
+    silent_until: Option<Raw>,
     /// Until when it waits.
     waits_until: Option<Raw>,
 }
@@ -46,6 +47,7 @@ impl Manners {
             all_requests: 0,
             unreported: 0,
             silence: Span::ZERO,
+            silent_until: None,
             waits_until: None,
         };
         manners.woken(start);
@@ -76,6 +78,9 @@ impl Manners {
         if std::mem::replace(&mut self.is_out, true) {
             return Some("asked while an exchange was out".into());
         }
+        if self.silent_until.is_some_and(|until| now < until) {
+            return Some("asked although the server wants to be left alone".into());
+        }
         if let Some(last) = last
             && now - last < Span::from_secs(1)
             && !self.is_retry
@@ -101,6 +106,7 @@ impl Manners {
                 // Its next turn after the back-off may be nearer than a poll.
                 self.allowed.push_back((now, 1));
                 self.silence = failure.retry_after.unwrap_or_default();
+                self.silent_until = failure.retry_after.map(|silence| now + silence.min(HOUR));
             }
             Ok(_) => self.unreported += 1,
         }
@@ -132,6 +138,8 @@ impl Manners {
     pub(super) fn panicked(&mut self, now: Raw) {
         self.is_out = false;
         self.may_retry = false;
+        // The new machine knows nothing of what the old one was told.
+        self.silent_until = None;
         self.woken(now);
     }
 

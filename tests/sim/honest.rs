@@ -166,7 +166,8 @@ fn a_rough_network_costs_samples_only() {
                 ..world
             }
         },
-        |seen| assert!(seen.decided() > 0.6, "{}", seen.decided()),
+        // What all ask for silence after an outage of all, for up to ten minutes, costs the most.
+        |seen| assert!(seen.decided() > 0.4, "{}", seen.decided()),
     );
 }
 

@@ -130,7 +130,7 @@ fn row(name: &str, all: &[Seen]) -> String {
     let covered = points().filter(|point| point.covered).count() as f64 / count.max(1) as f64;
     format!(
         "{name:<34} cycles {:>6} decisions {count:>6} rms {:>9.3} ms max {:>9.3} ms half-width {:>8.3} ms covered {:>8.4} % \
-         | none: no-majority {} too-few {} stale {} nothing-new {} uncertain {} stepped {} | misled {} ({} outside) beyond-model {}",
+         | none: no-majority {} too-few {} no-candidates {} nothing-new {} uncertain {} stepped {} | misled {} ({} outside) beyond-model {}",
         sum(|seen| seen.cycles),
         1e3 * rms(points()),
         1e3 * worst(points()),

@@ -1,0 +1,288 @@
+//! What must hold at every instant of every simulation, checked against the truth, and the figures that come of it.
+//!
+//! It judges what the engine and the machines of the sources do by what they promise; it takes part in nothing.
+
+mod manners;
+
+use crate::oscillator::Oscillator;
+use crate::upstream::Outcome;
+use manners::Manners;
+use std::collections::BTreeSet;
+use webntpd::engine::exchange::Exchange;
+use webntpd::engine::filter::{CAPACITY, MEMORY};
+use webntpd::engine::select::COARSE_MARGIN;
+use webntpd::engine::snapshot::{Decision, NoDecision, Snapshot, Tally, Unusable};
+use webntpd::engine::source::Pace;
+use webntpd::engine::time::{Raw, Span};
+use webntpd::engine::{Engine, Settings};
+
+/// A trace longer than this helps nobody.
+const MOST_FAULTS: usize = 12;
+
+pub(crate) struct Oracle<'a> {
+    clock: &'a Oscillator,
+    settings: Settings,
+    sources: Vec<Watched>,
+    /// What was measured before plays no part any more.
+    forgot: Raw,
+    last_cycle: Option<Raw>,
+    memory_checked: Raw,
+    seen: Seen,
+}
+
+struct Watched {
+    manners: Manners,
+    /// When it last proved what is not true.
+    lied: Option<Raw>,
+}
+
+/// What was seen in a simulation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Broken promises. There must be none.
+    pub(crate) faults: Vec<String>,
+    /// Cycles that ended.
+    pub(crate) cycles: usize,
+    /// Those that ended with a decision while most operators that voted were honest.
+    pub(crate) decisions: Vec<Point>,
+    /// Those that ended with one while they were not.
+    pub(crate) misled: Vec<Point>,
+    /// Of these, how often the truth was outside the bound.
+    pub(crate) misled_outside: usize,
+    /// Decisions with the truth outside the bound since the oscillator did what the bound does not allow for.
+    pub(crate) beyond_model: Vec<Point>,
+    pub(crate) nothing_new: usize,
+    pub(crate) no_majority: usize,
+    pub(crate) too_few: usize,
+    pub(crate) no_candidates: usize,
+    pub(crate) too_uncertain: usize,
+    pub(crate) stepped: usize,
+    /// For each source, in how many cycles it was a falseticker, and in how many its estimate counted.
+    pub(crate) falseticker: Vec<usize>,
+    pub(crate) survived: Vec<usize>,
+    pub(crate) requests: Vec<usize>,
+}
+
+/// A decision beside the truth.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Point {
+    /// From the start (raw clock).
+    pub(crate) at_s: f64,
+    /// Estimate less truth, when it is published.
+    pub(crate) error_s: f64,
+    pub(crate) half_width_s: f64,
+    /// Whether the error is no greater than is said.
+    pub(crate) covered: bool,
+}
+
+impl<'a> Oracle<'a> {
+    pub(crate) fn new(clock: &'a Oscillator, settings: Settings, paces: Vec<Pace>) -> Self {
+        let count = paces.len();
+        let start = Oscillator::start();
+        Self {
+            clock,
+            settings,
+            sources: paces
+                .into_iter()
+                .map(|pace| Watched {
+                    manners: Manners::new(pace, start),
+                    lied: None,
+                })
+                .collect(),
+            forgot: start - Span::from_secs(1),
+            last_cycle: None,
+            memory_checked: start,
+            seen: Seen {
+                falseticker: vec![0; count],
+                survived: vec![0; count],
+                ..Seen::default()
+            },
+        }
+    }
+
+    pub(crate) fn asked(&mut self, source: usize, now: Raw) {
+        let fault = self.sources[source].manners.asked(now);
+        self.record(now, source, fault);
+    }
+
+    pub(crate) fn answered(&mut self, source: usize, outcome: &Outcome, now: Raw) {
+        let fault = self.sources[source].manners.answered(outcome, now);
+        self.record(now, source, fault);
+        if let Ok(exchange) = &outcome.result
+            && !self.is_true(source, exchange)
+        {
+            self.sources[source].lied = Some(exchange.received());
+        }
+    }
+
+    pub(crate) fn waits(&mut self, source: usize, now: Raw, until: Raw) {
+        let fault = self.sources[source].manners.waits(now, until);
+        self.record(now, source, fault);
+    }
+
+    pub(crate) fn reported(&mut self, source: usize) {
+        let fault = self.sources[source].manners.reported();
+        self.record(self.last_cycle.unwrap_or(self.forgot), source, fault);
+    }
+
+    pub(crate) fn woken(&mut self, source: usize, now: Raw) {
+        self.sources[source].manners.woken(now);
+    }
+
+    pub(crate) fn panicked(&mut self, source: usize, now: Raw) {
+        self.sources[source].manners.panicked(now);
+    }
+
+    pub(crate) fn forgot(&mut self, now: Raw) {
+        self.forgot = now;
+    }
+
+    pub(crate) fn cycle_ended(&mut self, snapshot: &Snapshot, engine: &Engine, now: Raw) {
+        self.seen.cycles += 1;
+        self.check_grid(snapshot.at, engine, now);
+        for (k, view) in snapshot.sources.iter().enumerate() {
+            self.seen.falseticker[k] += usize::from(view.tally == Tally::Falseticker);
+            self.seen.survived[k] += usize::from(view.tally.survives());
+        }
+        let seen = &mut self.seen;
+        match &snapshot.outcome {
+            Ok(decision) => self.check_decision(decision, snapshot, now),
+            Err(NoDecision::NoCandidates) => seen.no_candidates += 1,
+            Err(NoDecision::NoMajority { .. }) => seen.no_majority += 1,
+            Err(NoDecision::TooFewAgreeing { .. }) => seen.too_few += 1,
+            Err(NoDecision::TooUncertain { .. }) => seen.too_uncertain += 1,
+            Err(NoDecision::NothingNew) => seen.nothing_new += 1,
+            Err(NoDecision::Stepped { .. }) => seen.stepped += 1,
+        }
+        if now - self.memory_checked > MEMORY {
+            self.memory_checked = now;
+            self.check_memory(engine, now);
+        }
+    }
+
+    /// Ends the simulation.
+    pub(crate) fn ended(&mut self, engine: &Engine, now: Raw) {
+        self.check_memory(engine, now);
+        for source in 0..self.sources.len() {
+            let fault = self.sources[source].manners.ended(now);
+            self.record(now, source, fault);
+            self.seen
+                .requests
+                .push(self.sources[source].manners.requests());
+        }
+    }
+
+    pub(crate) fn into_seen(self) -> Seen {
+        self.seen
+    }
+
+    /// Cycles end on the grid, one after the other, each in its own time.
+    fn check_grid(&mut self, at: Raw, engine: &Engine, now: Raw) {
+        let cycle = self.settings.cycle;
+        if at.as_nanos() % cycle.as_nanos() != 0 || at > now || now - at >= cycle {
+            self.fault(now, format!("the cycle of {at:?} is off the grid"));
+        }
+        if self.last_cycle.is_some_and(|last| at - last < cycle) {
+            self.fault(now, format!("the cycle of {at:?} ended twice"));
+        }
+        if engine.next_cycle() != at + cycle {
+            self.fault(now, format!("the next cycle is {:?}", engine.next_cycle()));
+        }
+        self.last_cycle = Some(at);
+    }
+
+    fn check_decision(&mut self, decision: &Decision, snapshot: &Snapshot, now: Raw) {
+        let bound = decision.bound;
+        let at = decision.at;
+        if decision.theta < bound.lo || bound.hi < decision.theta {
+            self.fault(
+                now,
+                format!("the estimate is outside the bound: {decision:?}"),
+            );
+        }
+        let voters = self.operators(snapshot, |_, _| true);
+        let agreeing = self.operators(snapshot, |_, tally| tally != Tally::Falseticker);
+        if 2 * agreeing <= voters {
+            let text = format!("published with {agreeing} of {voters} agreeing");
+            self.fault(now, text);
+        }
+        let honest = self.operators(snapshot, |k, _| self.is_honest(k, at));
+        let truth = self.clock.theta(at);
+        let is_outside = truth < bound.lo || bound.hi < truth;
+        let error = decision.theta_at(now) - self.clock.theta(now);
+        let point = Point {
+            at_s: (at - Oscillator::start()).as_secs_f64(),
+            error_s: error.as_secs_f64(),
+            half_width_s: bound.half_width().as_secs_f64(),
+            covered: error.abs() <= decision.error_at(now),
+        };
+        if 2 * honest <= voters {
+            self.seen.misled.push(point);
+            self.seen.misled_outside += usize::from(is_outside);
+            return;
+        }
+        if is_outside && !self.clock.is_within_model(self.forgot, at) {
+            self.seen.beyond_model.push(point);
+            return;
+        }
+        self.seen.decisions.push(point);
+        if is_outside {
+            let views = snapshot.sources.iter();
+            let tallies: String = views.map(|view| view.tally.symbol()).collect();
+            let by = (bound.lo - truth).max(truth - bound.hi);
+            let text = format!("the truth is outside by {by:?} [{tallies}]: {decision:?}");
+            self.fault(now, text);
+        }
+    }
+
+    /// How many operators have a source that votes and that `counts`.
+    fn operators(&self, snapshot: &Snapshot, counts: impl Fn(usize, Tally) -> bool) -> usize {
+        let views = snapshot.sources.iter().enumerate();
+        views
+            .filter(|(_, view)| {
+                !matches!(view.tally, Tally::Unusable(why) if why != Unusable::NoMajority)
+            })
+            .filter(|(k, view)| counts(*k, view.tally))
+            .map(|(k, _)| self.settings.sources[k].operator.as_str())
+            .collect::<BTreeSet<_>>()
+            .len()
+    }
+
+    /// Whether all that is remembered of a source is true.
+    fn is_honest(&self, source: usize, now: Raw) -> bool {
+        let lied = self.sources[source].lied;
+        lied.is_none_or(|lied| lied < self.forgot || now - lied > MEMORY)
+    }
+
+    /// Whether an exchange proves what is so. A lie that stays within what the path leaves open does no harm.
+    fn is_true(&self, source: usize, exchange: &Exchange) -> bool {
+        let margin = if self.settings.sources[source].coarse {
+            COARSE_MARGIN
+        } else {
+            Span::ZERO
+        };
+        exchange.lower() - margin <= self.clock.theta(exchange.received())
+            && self.clock.theta(exchange.sent()) <= exchange.upper() + margin
+    }
+
+    /// What the engine holds on to, by its own account of itself.
+    fn check_memory(&mut self, engine: &Engine, now: Raw) {
+        let held = format!("{engine:?}").matches("Exchange {").count();
+        if held > CAPACITY * self.sources.len() {
+            self.fault(now, format!("{held} exchanges are remembered"));
+        }
+    }
+
+    fn record(&mut self, now: Raw, source: usize, fault: Option<String>) {
+        if let Some(fault) = fault {
+            self.fault(now, format!("source {source}: {fault}"));
+        }
+    }
+
+    fn fault(&mut self, now: Raw, text: String) {
+        if self.seen.faults.len() < MOST_FAULTS {
+            let at_s = (now - Oscillator::start()).as_secs_f64();
+            self.seen.faults.push(format!("{at_s:.3} s: {text}"));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A server: what its clock shows, how it writes that down, and what it does to its connections.
+
+use crate::random::Random;
+use webntpd::engine::time::{Rate, Raw, Span, Utc};
+use webntpd::protocol::decimal::{DecimalSeconds, Fixed};
+use webntpd::protocol::stamp::{Rounding, ServerBounds, bounds};
+
+/// How a server's clock is wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lie {
+    /// By always as much.
+    Constant(Span),
+    /// More and more, from the moment when it begins.
+    Creeping(Rate),
+    /// Elsewhere every so many seconds, up to so much either way.
+    Jumping {
+        every_s: f64,
+        reach: Span,
+        salt: u64,
+    },
+}
+
+/// A lie and when it is told (seconds from the start).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Episode {
+    pub(crate) from_s: f64,
+    pub(crate) to_s: f64,
+    pub(crate) lie: Lie,
+}
+
+impl Episode {
+    pub(crate) fn always(lie: Lie) -> Self {
+        Self {
+            from_s: 0.0,
+            to_s: f64::INFINITY,
+            lie,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) episodes: Vec<Episode>,
+    /// Digits that it writes after the point.
+    pub(crate) digits: usize,
+    /// Whether it rounds to the nearest instead of cutting digits off.
+    pub(crate) rounds: bool,
+    /// What we are told that it does.
+    pub(crate) known: Rounding,
+    /// It closes a connection after so many requests.
+    pub(crate) requests_per_connection: u32,
+    /// It closes a connection that was idle for so long (seconds).
+    pub(crate) patience_s: f64,
+    /// How often it closes a new connection without an answer.
+    pub(crate) slams: f64,
+    /// How often it answers with an error, and how often it asks to be left alone then.
+    pub(crate) refuses: f64,
+    pub(crate) asks_for_silence: f64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            episodes: Vec::new(),
+            digits: 6,
+            rounds: false,
+            known: Rounding::Unknown,
+            requests_per_connection: u32::MAX,
+            patience_s: 60.0,
+            slams: 0.0,
+            refuses: 0.0,
+            asks_for_silence: 0.0,
+        }
+    }
+}
+
+impl Server {
+    /// One that has told this lie for ever.
+    pub(crate) fn liar(lie: Lie) -> Self {
+        Self {
+            episodes: vec![Episode::always(lie)],
+            ..Self::default()
+        }
+    }
+
+    /// How much its clock is ahead.
+    pub(crate) fn error(&self, start: Raw, at: Raw) -> Span {
+        let at_s = (at - start).as_secs_f64();
+        let told = self.episodes.iter();
+        told.filter(|episode| episode.from_s <= at_s && at_s < episode.to_s)
+            .map(|episode| match episode.lie {
+                Lie::Constant(by) => by,
+                Lie::Creeping(rate) => rate.over(Span::from_secs_f64(at_s - episode.from_s)),
+                Lie::Jumping {
+                    every_s,
+                    reach,
+                    salt,
+                } => {
+                    let place = (at_s / every_s) as u64;
+                    let mut random = Random::new(salt ^ place.wrapping_mul(0x9e37_79b9));
+                    Span::from_secs_f64(reach.as_secs_f64() * random.within(-1.0, 1.0))
+                }
+            })
+            .fold(Span::ZERO, |sum, error| sum + error)
+    }
+
+    /// What its answer proves when its clock shows `clock`, by way of the digits that it writes.
+    pub(crate) fn stamp(&self, clock: Utc) -> ServerBounds {
+        let unit = 10i64.pow(9 - self.digits as u32);
+        let instant = if self.rounds {
+            clock + Span::from_nanos(unit / 2)
+        } else {
+            clock
+        };
+        let written = Fixed {
+            instant,
+            digits: self.digits,
+        }
+        .to_string();
+        let stamp = DecimalSeconds::parse(written.as_bytes()).expect("a plain number");
+        bounds(stamp, self.known)
+    }
+}

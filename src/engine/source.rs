@@ -28,7 +28,7 @@ pub struct Pace {
 /// Time between the polls of a burst.
 const BURST_APART: Span = Span::from_secs(2);
 
-/// No server is asked sooner than this after the last time.
+/// No server's turn comes sooner than this after its last one was due.
 const LEAST_APART: Span = Span::from_secs(1);
 
 /// What the driver is to do.

@@ -5,6 +5,7 @@
 //! its visitor's name.
 
 use super::reply::Reply;
+use crate::protocol::webntp::SUBPROTOCOL;
 use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -13,8 +14,6 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use url::Url;
 
-/// The subprotocol of WebNTP. Browsers close a connection on which what they offered is not taken up.
-const SUBPROTOCOL: &str = "webntp.shogo82148.com";
 /// The only version that RFC 6455 knows.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 /// 16 bytes in base64.
@@ -61,6 +60,7 @@ pub(super) fn answer<B>(request: &Request<B>, host: &str, cross_origin: bool) ->
         (UPGRADE, HeaderValue::from_static("websocket")),
     ];
     response.headers_mut().extend(agreed);
+    // Browsers close a connection on which what they offered is not taken up.
     if lists(headers, SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
         let taken = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, taken);

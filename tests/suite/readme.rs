@@ -86,6 +86,9 @@ fn ntpsec_takes(snippet: &str) {
     assert_eq!((peer.refid.as_str(), peer.poll_s), (".WEB.", 32));
     feed.wait_attached();
     ntpsec.process.assert_running();
+    // It goes on without the lines that it does not understand.
+    let log = ntpsec.process.log();
+    assert!(!log.contains("syntax error"), "{log}");
 }
 
 #[test]

@@ -159,21 +159,14 @@ fn a_source_that_creeps_is_convicted_when_it_has_left_the_others_and_moves_nothi
         let snapshot = all.cycle(end).expect("a cycle ends");
         let without = honest.cycle(end).expect("a cycle ends");
 
-        let tally = |k: usize| snapshot.sources[k].tally;
-        for k in 0..HONEST {
-            assert_ne!(tally(k), Tally::Falseticker, "{cycle}: {}", sources[k].0);
-        }
-        for k in HONEST..CREEPING {
-            assert_eq!(tally(k), Tally::Falseticker, "{cycle}: {}", sources[k].0);
-        }
-        match (tally(CREEPING), convicted) {
-            (Tally::Falseticker, None) => convicted = Some(cycle),
-            (other, Some(since)) => assert_eq!(
-                other,
-                Tally::Falseticker,
-                "{cycle}, convicted since {since}"
-            ),
-            _ => {}
+        for (k, view) in snapshot.sources.iter().enumerate() {
+            let is_convicted = view.tally == Tally::Falseticker;
+            if k == CREEPING {
+                assert!(is_convicted || convicted.is_none(), "{cycle}: {view:?}");
+                convicted = convicted.or(is_convicted.then_some(cycle));
+            } else {
+                assert_eq!(is_convicted, k >= HONEST, "{cycle}: {view:?}");
+            }
         }
 
         // No liar widens what the honest alone would publish, let alone leads out of it.

@@ -11,6 +11,8 @@ mod keys;
 mod layers;
 mod mishaps;
 mod oracle;
+mod panel;
+mod readme;
 mod serve;
 mod server;
 mod tool;

@@ -44,6 +44,14 @@ impl Chronyd {
     /// Starts chronyd, which reads `clock` (`SHM 2:perm=0666`, `SOCK /run/web.sock`) every second and keeps its files
     /// in `dir`.
     pub(crate) fn start(clock: &str, dir: &Path) -> Self {
+        let clock = format!(
+            "refclock {clock} refid WEB poll 0 filter 1 delay 0.020 precision 1e-3 noselect\n"
+        );
+        Self::with_clock(&clock, dir)
+    }
+
+    /// Starts chronyd with these lines of configuration, each ended, that name its clock.
+    pub(crate) fn with_clock(clock: &str, dir: &Path) -> Self {
         assert!(sandbox::inside(), "chronyd runs only in a sandbox");
         // chronyd opens no command socket in a directory that others can enter.
         fs::DirBuilder::new()
@@ -55,7 +63,7 @@ impl Chronyd {
         let socket = dir.join("chronyd.sock");
         let config = dir.join("chrony.conf");
         let text = format!(
-            "refclock {clock} refid WEB poll 0 filter 1 delay 0.020 precision 1e-3 noselect\n\
+            "{clock}\
              port 0\n\
              cmdport 0\n\
              bindcmdaddress {socket}\n\

@@ -40,12 +40,20 @@ pub(crate) struct Peer {
 impl Ntpsec {
     /// Starts ntpd, which reads SHM `unit` every 2^`poll_exponent` s (at best every 2 s) and keeps its files in `dir`.
     pub(crate) fn start(unit: u8, poll_exponent: u8, dir: &Path) -> Self {
+        let clock = format!(
+            "refclock shm unit {unit} refid WEB minpoll {poll_exponent} maxpoll {poll_exponent} noselect flag4 1\n"
+        );
+        Self::with_clock(&clock, dir)
+    }
+
+    /// Starts ntpd with these lines of configuration, each ended, that name its clock.
+    pub(crate) fn with_clock(clock: &str, dir: &Path) -> Self {
         assert!(sandbox::inside(), "ntpd runs only in a sandbox");
         fs::create_dir_all(dir).expect("the sandbox is root");
         let config = dir.join("ntp.conf");
         // Without `restrict` ntpd answers no query.
         let text = format!(
-            "refclock shm unit {unit} refid WEB minpoll {poll_exponent} maxpoll {poll_exponent} noselect flag4 1\n\
+            "{clock}\
              disable ntp\n\
              driftfile {dir}/drift\n\
              statsdir {dir}/\n\

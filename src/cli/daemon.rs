@@ -145,7 +145,7 @@ pub(super) fn commands(mut signals: Signals, hangup: Command) -> mpsc::Receiver<
             let command = match signals.next().await {
                 Signal::Hangup => hangup,
                 signal => {
-                    info!("stopping: {signal:?}");
+                    info!("stopping: {signal}");
                     Command::Stop
                 }
             };

@@ -10,7 +10,7 @@ use crate::protocol::refusal::Refusal;
 /// (some build systems set it to 1970 or 1980, which would open the door to clocks that were never set).
 const RELEASED_S: i64 = 1_793_491_200;
 
-/// 2100-01-01 UTC.
+/// 2100-01-01 UTC: the first second that is not believed, here as in the outputs.
 const HORIZON_S: i64 = 4_102_444_800;
 
 /// The range of plausible stamps, both ends included.
@@ -31,7 +31,7 @@ impl Plausible {
         };
         Self {
             not_before: Utc::from_secs(NOT_BEFORE_S),
-            not_after: Utc::from_secs(HORIZON_S),
+            not_after: Utc::from_nanos(HORIZON_S * 1_000_000_000 - 1),
         }
     }
 
@@ -74,6 +74,13 @@ mod tests {
         assert_eq!(range.check(stamp), Err(Refusal::BeforeRelease { stamp }));
         let stamp = range.not_after + nanosecond;
         assert_eq!(range.check(stamp), Err(Refusal::BeyondHorizon { stamp }));
+    }
+
+    #[test]
+    fn the_first_second_of_2100_is_refused() {
+        let stamp = Utc::from_secs(4_102_444_800);
+        let refused = Plausible::release().check(stamp);
+        assert_eq!(refused, Err(Refusal::BeyondHorizon { stamp }));
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl Journal {
         match result {
             Err(error) => {
                 let failure = error.to_string();
-                if said.failure.as_ref() != Some(&failure) {
+                if said.failure.as_deref().map(gist) != Some(gist(&failure)) {
                     budget.say(
                         now,
                         Line::bad(format!("{failure}; trying again each cycle")),
@@ -292,6 +292,20 @@ fn words(reader: ReaderState) -> &'static str {
     }
 }
 
+/// A reason without its numbers, but for that of a status: many quote a stamp, which is another in every reply, and are no
+/// news for that.
+fn gist(reason: &str) -> String {
+    let mut gist = String::new();
+    for (nth, part) in reason.split("status ").enumerate() {
+        let code = if nth == 0 { 0 } else { 3 };
+        let kept = part
+            .char_indices()
+            .filter(|(at, letter)| *at < code || !letter.is_ascii_digit());
+        gist.extend(kept.map(|(_, letter)| letter));
+    }
+    gist
+}
+
 impl Subject<SourceState> {
     fn tell(&mut self, source: &SourceView, now: Raw) {
         let name = &source.name;
@@ -319,7 +333,7 @@ impl Subject<SourceState> {
             );
         };
         match (&self.said.trouble, &state.trouble) {
-            (before, Some(reason)) if before.as_ref() != Some(reason) => {
+            (before, Some(reason)) if before.as_deref().map(gist) != Some(gist(reason)) => {
                 say(true, Some(reason.as_str()), reason)
             }
             (Some(_), None) => say(false, None, "answers again"),
@@ -342,5 +356,21 @@ impl Subject<SourceState> {
             );
         }
         self.said = state;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_the_same_whatever_stamp_it_quotes_and_another_with_another_status() {
+        let at = |stamp: &str| gist(&format!("the server says {stamp}, which is too early"));
+        assert_eq!(at("1489224472.995"), at("1489224473.1"));
+        assert_ne!(gist("status 500"), gist("status 503"));
+        assert_eq!(
+            gist("status 503, asking for a pause of 9 s"),
+            gist("status 503, asking for a pause of 10 s")
+        );
     }
 }

@@ -6,6 +6,7 @@ mod fake;
 mod feeding;
 mod flood;
 mod host;
+mod hostile;
 mod journal;
 mod keys;
 mod layers;

@@ -1,6 +1,8 @@
 //! The oracle: whatever a server, a path or a transport may honestly do, the truth is never outside an interval, nor
 //! outside a bound that is published. The fake knows the truth; the exchanges are the program's own.
 
+mod kinds;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,14 +33,24 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn upstream(fake: &FakeUpstream, scheme: &str) -> Upstream {
-    let roots = fake.authority().map(|authority| {
+    upstream_with(fake, scheme, fake.authority(), UpstreamSettings::default())
+}
+
+/// An upstream that trusts `authority`, if any.
+fn upstream_with(
+    fake: &FakeUpstream,
+    scheme: &str,
+    authority: Option<&Authority>,
+    settings: UpstreamSettings,
+) -> Upstream {
+    let roots = authority.map(|authority| {
         CertificateDer::from_pem_slice(authority.ca_pem().as_bytes()).expect("a certificate")
     });
     let target = Target::new(fake.url(scheme, "/json").parse().expect("a URL")).expect("a target");
     Upstream::new(
         target,
         Arc::new(Tls::new(roots.into_iter().collect())),
-        UpstreamSettings::default(),
+        settings,
     )
 }
 

@@ -192,6 +192,14 @@ impl<C: Clock> Connection<'_, C> {
                 }
                 Ok(())
             }
+            Some(Fault::EndlessHeaders) => {
+                // All but the empty line that ends the head.
+                self.send(&bytes[gone..(message.head - 2).max(gone)])?;
+                let more = format!("X-More: {}\r\n", "x".repeat(1012)).repeat(4);
+                loop {
+                    self.send(more.as_bytes())?;
+                }
+            }
             _ => {
                 let mut from = gone;
                 for (at, gap) in self.setup.path.cuts_of(message) {

@@ -41,10 +41,14 @@ pub(crate) enum Fault {
     HugeBody(usize),
     /// 32 KiB of headers.
     HugeHeaders,
+    /// Headers without an end, until the peer has had enough.
+    EndlessHeaders,
     /// Claims `Content-Encoding: gzip`; the body is in clear, so that who does not look at the header is caught.
     ContentEncodingGzip,
     /// `it` differs from the request's in its last digit.
     WrongIt,
+    /// `it` is what somebody else asked, years ago.
+    ForeignIt,
     /// `it` is 0 whatever was asked.
     ItZero,
     /// The stamps are `NaN`.
@@ -113,6 +117,7 @@ impl Fault {
             | Self::Html
             | Self::HugeBody(_)
             | Self::HugeHeaders
+            | Self::EndlessHeaders
             | Self::ContentEncodingGzip => matches!(stage, Stage::Request | Stage::Upgrade),
             Self::StallBeforeHeaders => stage != Stage::Opened,
             Self::BinaryFrame | Self::OversizeFrame | Self::FragmentedOversize => {
@@ -162,6 +167,7 @@ impl Fault {
     pub(crate) fn it(&self, honest: String) -> String {
         match self {
             Self::ItZero => "0".to_owned(),
+            Self::ForeignIt => "1489217288.328757".to_owned(),
             Self::WrongIt => {
                 let mut it = honest;
                 let last = it.pop().and_then(|digit| digit.to_digit(10));

@@ -23,7 +23,7 @@ const DEFAULT_CONFIG: &str = "/etc/webntpd.toml";
 
 /// Feed ntpd or chronyd with time from the web
 ///
-/// webntpd measures time from WebNTP servers over HTTP and WebSocket and writes it into NTP shared memory. It never sets the
+/// webntpd measures time from servers on the web, over HTTP and WebSocket, and writes it into NTP shared memory. It never sets the
 /// clock itself.
 #[derive(Parser)]
 #[command(name = "webntpd", version, about, max_term_width = 100)]
@@ -128,12 +128,13 @@ fn log_level(level: Level) -> LevelFilter {
 /// How many sources there are, and how many votes they have together.
 fn inventory(config: &Config) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let operators = config.sources.iter().map(|source| source.operator.as_str());
+    let voters = config.sources.iter().filter(|source| !source.noselect);
+    let operators = voters.map(|source| source.operator.as_str());
     let operators: BTreeSet<&str> = operators.collect();
     format!(
-        "{} of {}",
+        "{}, {}",
         count(config.sources.len(), "source"),
-        count(operators.len(), "operator")
+        count(operators.len(), "vote")
     )
 }
 

@@ -8,7 +8,8 @@ use super::query::{Options, Query};
 use crate::engine::snapshot::Decision;
 use crate::engine::time::Span;
 use crate::output::{Sample, ShmSink, Sink};
-use crate::sys::clock::{pair_now, raw_now, sleep_until};
+use crate::sys::clock::{ClockPair, Clocks, SystemClocks, raw_now, sleep_until};
+use crate::sys::continuity::Continuity;
 use crate::sys::shm::{Policy, Unit};
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
@@ -52,17 +53,23 @@ impl Feed {
         if let Err(error) = self.shm.attach() {
             self.tell(Some(format!("{error}; trying again each time")));
         }
+        let mut continuity = Continuity::default();
         loop {
-            match self.query.round().await? {
-                Ok(decision) => self.publish(&decision),
-                Err(why) => complain(&format!("{why}; nothing written")),
+            continuity.check(SystemClocks.read());
+            let round = self.query.round().await?;
+            let now = SystemClocks.read();
+            match (round, continuity.check(now)) {
+                (Ok(decision), None) => self.publish(&decision, now.pair),
+                // What was measured before says nothing about now.
+                (Ok(_), Some(broken)) => complain(&format!("{broken}; nothing written")),
+                (Err(why), _) => complain(&format!("{why}; nothing written")),
             }
             sleep_until(raw_now() + PAUSE + spread()).await;
         }
     }
 
-    fn publish(&mut self, decision: &Decision) {
-        let sample = Sample::of(decision, pair_now());
+    fn publish(&mut self, decision: &Decision, clock: ClockPair) {
+        let sample = Sample::of(decision, clock);
         match self.shm.publish(&sample) {
             Ok(published) => self.tell(published.notice),
             Err(error) => self.tell(Some(error.to_string())),

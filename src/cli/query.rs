@@ -324,7 +324,7 @@ mod tests {
         let why = judged(&[said("a", 0, 20), said("b", 1_000, 20)], Span::MAX);
         assert_eq!(
             why.expect_err("no majority"),
-            "no majority: the 2 usable sources contradict each other"
+            "no majority: 2 operators contradict each other"
         );
     }
 

@@ -73,7 +73,7 @@ pub struct Source {
     /// `min-poll`: shortest time between two exchanges, which is the usual one (1 s to 1024 s, default
     /// `cycle`, or `max-poll` if that is shorter). The floor of one second is courtesy to the server.
     pub min_poll: Span,
-    /// `max-poll`: longest time between two exchanges, reached while the server fails or less will do
+    /// `max-poll`: longest time between two exchanges, reached while the server fails
     /// (`min-poll` to 1024 s, default 64 s, or `min-poll` if that is longer).
     pub max_poll: Span,
     /// `burst`: whether it is asked a few times in a row at the start and after a break (default true).
@@ -238,34 +238,32 @@ pub(super) fn config(
     config
 }
 
-/// What sources bring together, in samples a cycle, must be one at the least: readers expect one each cycle, and a lone source is
-/// asked in every one.
+/// Some source must be asked in every cycle: readers expect a sample in each, and what several slower ones would bring together
+/// is not there when one of them fails.
 fn refuse_empty_cycles(file: &raw::File<'_>, config: &Config, report: &mut Report) {
-    let voters = config.sources.iter().filter(|source| !source.noselect);
-    let per_cycle: f64 = voters
-        .clone()
-        .map(|source| config.cycle.as_secs_f64() / source.min_poll.as_secs_f64())
-        .sum();
-    // A source that could not be read would bring some, too. Sums of fractions like 1/3 are not exact.
-    if config.sources.len() < file.sources.len() || per_cycle > 1.0 - 1e-9 {
+    let mut voters = config.sources.iter().filter(|source| !source.noselect);
+    // A source that could not be read may be the one; no source at all is for the caller to say.
+    let is_known = config.sources.len() == file.sources.len() && !config.sources.is_empty();
+    if !is_known || voters.any(|source| source.min_poll <= config.cycle) {
         return;
     }
-    let asked =
-        |raw: &raw::Source<'_>| raw.noselect.as_ref().is_none_or(|noselect| !noselect.value);
-    for raw in file.sources.iter().filter(|raw| asked(raw)) {
-        let given = [("poll", &raw.poll), ("min-poll", &raw.min_poll)];
-        for (key, at) in given
-            .into_iter()
-            .filter_map(|(key, at)| Some((key, at.as_ref()?)))
-        {
-            let fault = Fault::new(
-                format!(
-                    "{} leaves some cycles without a sample from any source",
-                    at.written
-                ),
-                "lower it, raise cycle, or add sources",
-            );
-            raw.table.add_about(key, at.offset, fault, report);
+    for raw in &file.sources {
+        let faults = match &raw.noselect {
+            Some(noselect) if noselect.value => {
+                let fault = Fault::new("leaves nobody to believe, no source has a vote", "remove one noselect");
+                Some(("noselect", noselect.offset, fault))
+            }
+            _ => [("poll", &raw.poll), ("min-poll", &raw.min_poll)].into_iter().find_map(|(key, at)| {
+                let at = at.as_ref()?;
+                let fault = Fault::new(
+                    format!("{} is above cycle, and so is that of every source: some cycles would have no sample", at.written),
+                    "lower it for one source at least, or raise cycle",
+                );
+                Some((key, at.offset, fault))
+            }),
+        };
+        if let Some((key, offset, fault)) = faults {
+            raw.table.add_about(key, offset, fault, report);
         }
     }
 }
@@ -297,20 +295,11 @@ fn min_agreeing(file: &raw::File<'_>, sources: &[Source], report: &mut Report) -
         .collect();
     // A source that could not be read may be another's; no source at all is for the caller to say.
     let is_known = sources.len() == file.sources.len() && !sources.is_empty();
-    if is_known && needed > voters.len() {
-        let (why, remedy) = match voters.len() {
-            0 => (
-                "every source has noselect".to_owned(),
-                "remove one noselect".to_owned(),
-            ),
-            count => (
-                format!("operators that vote: {count}"),
-                format!("lower it to at most {count}, or add sources of other operators"),
-            ),
-        };
+    let count = voters.len();
+    if is_known && (1..needed).contains(&count) {
         let fault = Fault::new(
-            format!("min-agreeing {needed} can never be reached, {why}"),
-            remedy,
+            format!("min-agreeing {needed} can never be reached, operators that vote: {count}"),
+            format!("lower it to at most {count}, or add sources of other operators"),
         );
         table.add_missing(given.offset, fault, report);
     }

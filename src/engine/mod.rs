@@ -134,7 +134,9 @@ impl Engine {
             .map(|source| kept.remove(&source.id).unwrap_or_default())
             .collect();
         self.needed = settings.needed();
-        self.next_cycle = last_multiple(settings.cycle, now) + settings.cycle;
+        if settings.cycle != self.settings.cycle {
+            self.next_cycle = last_multiple(settings.cycle, now) + settings.cycle;
+        }
         self.settings = settings;
     }
 
@@ -201,10 +203,10 @@ impl Engine {
                 },
             )
             .collect();
-        let outcome = match stepped_together(&readings) {
-            Some(sources) => {
+        let outcome = match self.stepped_together(&readings) {
+            Some(operators) => {
                 self.forget(now);
-                Err(NoDecision::Stepped { sources })
+                Err(NoDecision::Stepped { operators })
             }
             None => self.decide(at, &readings, &mut tallies),
         };
@@ -220,6 +222,21 @@ impl Engine {
             outcome,
             sources: self.views(readings, tallies),
         })
+    }
+
+    /// How many operators' sources contradict their own past in this very cycle, if these are most of those that have a vote and
+    /// more than one: then it is the raw clock that stepped against the rest of the world.
+    fn stepped_together(&self, readings: &[Option<Reading>]) -> Option<usize> {
+        let mut has_stepped: BTreeMap<&str, bool> = BTreeMap::new();
+        for (source, reading) in self.settings.sources.iter().zip(readings) {
+            if let Some(reading) = reading
+                && !source.noselect
+            {
+                *has_stepped.entry(&source.operator).or_insert(true) &= reading.misfits > 0;
+            }
+        }
+        let stepped = has_stepped.values().filter(|stepped| **stepped).count();
+        (stepped > 1 && 2 * stepped > has_stepped.len()).then_some(stepped)
     }
 
     /// Why a source is no candidate, if it is none.
@@ -440,18 +457,6 @@ fn combined(
         jitter: Span::from_secs_f64(mean.jitter_s),
         leap: leap::majority(survivors.iter().filter_map(|(_, reading, _)| reading.leap)),
     })
-}
-
-/// How many sources contradict their own past in this very cycle, if these are most of them and more than one: then it is the
-/// raw clock that stepped against the rest of the world.
-fn stepped_together(readings: &[Option<Reading>]) -> Option<usize> {
-    let heard = readings.iter().flatten().count();
-    let stepped = readings
-        .iter()
-        .flatten()
-        .filter(|reading| reading.misfits > 0)
-        .count();
-    (stepped > 1 && 2 * stepped > heard).then_some(stepped)
 }
 
 /// The last multiple of `cycle` that is not after `now`.

@@ -77,10 +77,10 @@ pub enum NoDecision {
     },
     /// No survivor has answered since the last decision.
     NothingNew,
-    /// Most sources contradict what they said before: all history was dropped.
+    /// Most operators' sources contradict what they said before: all history was dropped.
     Stepped {
-        /// How many.
-        sources: usize,
+        /// How many operators.
+        operators: usize,
     },
 }
 
@@ -88,22 +88,24 @@ impl fmt::Display for NoDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoCandidates => write!(f, "no usable source"),
-            Self::NoMajority { votes } => write!(
-                f,
-                "no majority: the {votes} usable sources contradict each other"
-            ),
+            Self::NoMajority { votes } => {
+                write!(f, "no majority: {votes} operators contradict each other")
+            }
             Self::TooFewAgreeing { agreeing, needed } => {
                 write!(
                     f,
-                    "too few sources agree: {agreeing}, and {needed} are needed"
+                    "too few operators agree: {agreeing}, and {needed} are needed"
                 )
             }
             Self::TooUncertain { half_width } => {
                 write!(f, "too uncertain: ± {:.3} s", half_width.as_secs_f64())
             }
             Self::NothingNew => write!(f, "nothing new from any source"),
-            Self::Stepped { sources } => {
-                write!(f, "{sources} sources stepped together, beginning anew")
+            Self::Stepped { operators } => {
+                write!(
+                    f,
+                    "the sources of {operators} operators stepped together, beginning anew"
+                )
             }
         }
     }

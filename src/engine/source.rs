@@ -9,7 +9,7 @@ use super::time::{Raw, Span};
 use std::collections::VecDeque;
 
 /// Longest wait that a server's `Retry-After` is obeyed for: a captive portal may name any.
-const MAX_RETRY_AFTER: Span = Span::from_secs(3_600);
+pub const MAX_RETRY_AFTER: Span = Span::from_secs(3_600);
 
 /// When a source is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -431,11 +431,54 @@ fn when_most_sources_step_together_all_history_goes() {
         );
     }
     let stepped = cycle_with(&mut engine, 64, &[900, 900, 0]);
-    assert_eq!(stepped.outcome, Err(NoDecision::Stepped { sources: 2 }));
+    assert_eq!(stepped.outcome, Err(NoDecision::Stepped { operators: 2 }));
     let after = engine.cycle(at(80)).expect("a cycle ends");
     assert!(after.sources.iter().all(|source| source.reading.is_none()));
     assert!(
         cycle_with(&mut engine, 96, &[900, 900, 900])
+            .outcome
+            .is_ok()
+    );
+}
+
+#[test]
+fn neither_one_operator_nor_who_is_only_measured_can_make_all_history_go() {
+    let of_liar = |name: &str| SourceSettings {
+        operator: "liar".into(),
+        ..source(name)
+    };
+    let watched = |name: &str| SourceSettings {
+        noselect: true,
+        ..source(name)
+    };
+    for crowd in [of_liar as fn(&str) -> SourceSettings, watched] {
+        let mut engine = engine(vec![
+            source("a"),
+            source("b"),
+            crowd("x"),
+            crowd("y"),
+            crowd("z"),
+        ]);
+        for cycle in 1..9 {
+            let jump = cycle % 2 * 5_000;
+            let snapshot = cycle_with(&mut engine, cycle * 16, &[0, 0, jump, jump, jump]);
+            assert!(snapshot.outcome.is_ok(), "{:?}", snapshot.outcome);
+        }
+    }
+}
+
+#[test]
+fn a_cycle_that_is_due_is_not_lost_to_new_settings() {
+    let mut engine = engine_of(&["only"]);
+    engine.report(SourceId(0), sample(12, 0));
+    engine.reconfigure(
+        settings(vec![source("only")]),
+        at(16) + Span::from_millis(1),
+    );
+    assert!(
+        engine
+            .cycle(at(16) + Span::from_millis(2))
+            .expect("it is due")
             .outcome
             .is_ok()
     );

@@ -6,7 +6,7 @@
 
 use crate::engine::exchange::{Exchange, Impossible};
 use crate::engine::leap;
-use crate::engine::source::{Aftermath, Failure};
+use crate::engine::source::{Aftermath, Failure, MAX_RETRY_AFTER};
 use crate::engine::time::Span;
 use crate::net::{Answer, Connection, Deadlines, Error, Target, Tls};
 use crate::poller::Ask;
@@ -197,7 +197,10 @@ impl Trouble {
     /// What the source's machine must know of it.
     pub fn into_failure(self) -> Failure {
         let retry_after = match &self.error {
-            Cause::Refused(refusal) => refusal.retry_after(),
+            // A captive portal may name any.
+            Cause::Refused(refusal) => refusal
+                .retry_after()
+                .map(|pause| pause.min(MAX_RETRY_AFTER)),
             Cause::Net(_) | Cause::Impossible(_) => None,
         };
         Failure {

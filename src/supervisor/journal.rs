@@ -2,7 +2,6 @@
 //! log.
 
 use super::budget::Budget;
-use super::continuity::Break;
 use super::roster::{Changes, Panicked};
 use crate::engine::snapshot::{NoDecision, SourceView, Tally};
 use crate::engine::source::Report;
@@ -10,6 +9,7 @@ use crate::engine::time::{Raw, Span};
 use crate::output::{Published, SinkError};
 use crate::status::Status;
 use crate::status::table::Length;
+use crate::sys::continuity::Break;
 use crate::sys::shm::ReaderState;
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
@@ -141,6 +141,13 @@ impl Journal {
         error!(
             "source {name}: its poller panicked ({times} times by now) and is started anew: {cause}"
         );
+    }
+
+    /// Tells of pollers that could not be started anew; they are tried again about once a minute.
+    pub(super) fn not_restarted(&mut self, failures: &[String]) {
+        for failure in failures {
+            error!("cannot start its poller anew: {failure}");
+        }
     }
 
     /// Tells once what hangs, and when it goes on.

@@ -8,7 +8,6 @@
 //! service manager waiting for a sign of life, and is killed and started anew.
 
 mod budget;
-mod continuity;
 mod journal;
 mod roster;
 
@@ -24,8 +23,8 @@ use crate::output::{Sample, Sink, SinkError};
 use crate::poller::{Ask, PollEnd};
 use crate::status::Status;
 use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
+use crate::sys::continuity::Continuity;
 use crate::sys::notify;
-use continuity::Continuity;
 use journal::Journal;
 use roster::Roster;
 use tokio::sync::{mpsc, watch};
@@ -122,7 +121,10 @@ impl<W: World> Supervisor<W> {
                 () = sleep_until(self.engine.next_cycle()) => self.end_cycle(),
                 Some(end) = self.reports.recv() => self.take(end),
                 panicked = self.roster.panicked(raw_now) => self.journal.panicked(&panicked),
-                () = at(restart) => self.roster.restart(&mut self.world, raw_now()),
+                () = at(restart) => {
+                    let failures = self.roster.restart(&mut self.world, raw_now());
+                    self.journal.not_restarted(&failures);
+                }
             }
         }
         notify::stopping();
@@ -180,7 +182,7 @@ impl<W: World> Supervisor<W> {
             return;
         };
         let refused = match &snapshot.outcome {
-            Ok(decision) => self.publish(decision),
+            Ok(decision) => self.publish(decision, clock),
             Err(_) => None,
         };
         if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
@@ -196,9 +198,9 @@ impl<W: World> Supervisor<W> {
         self.status.send_replace(Some(status));
     }
 
-    /// Hands a decision to every output. If none takes it: why not.
-    fn publish(&mut self, decision: &Decision) -> Option<String> {
-        let clock = self.clocks.read().pair;
+    /// Hands a decision to every output, for the instant of `clock`, up to which the raw clock had no break. If none takes it: why
+    /// not.
+    fn publish(&mut self, decision: &Decision, clock: ClockPair) -> Option<String> {
         let sample = Sample::of(decision, clock);
         let mut refusals = Vec::new();
         for (k, output) in self.outputs.iter_mut().enumerate() {
@@ -227,6 +229,9 @@ impl<W: World> Supervisor<W> {
             .plan(&config.sources, &mut self.world)
             .map_err(|error| format!("{error:#}"))?;
         let now = self.now();
+        if now >= self.engine.next_cycle() {
+            self.end_cycle();
+        }
         let changes = self.roster.apply(plan, now);
         if config.shm != self.config.shm {
             // The old ones withdraw first: the new ones may be the same segments.

@@ -208,8 +208,9 @@ impl Roster {
         self.entries.iter().filter_map(|entry| entry.restart).min()
     }
 
-    /// Starts anew the pollers whose time it is.
-    pub(super) fn restart(&mut self, world: &mut dyn World, now: Raw) {
+    /// Starts anew the pollers whose time it is; what kept some from it, in words.
+    pub(super) fn restart(&mut self, world: &mut dyn World, now: Raw) -> Vec<String> {
+        let mut failures = Vec::new();
         let count = self.entries.len();
         for k in 0..count {
             if self.entries[k].restart.is_none_or(|at| at > now) {
@@ -225,9 +226,13 @@ impl Roster {
                     self.entries[k].restart = None;
                 }
                 // It could be built before; what is missing now may be back later.
-                Err(_) => self.entries[k].restart = Some(now + LONGEST_BACK_OFF),
+                Err(error) => {
+                    failures.push(format!("{error:#}"));
+                    self.entries[k].restart = Some(now + LONGEST_BACK_OFF);
+                }
             }
         }
+        failures
     }
 
     /// Has every source asked at once.

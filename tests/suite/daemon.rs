@@ -36,7 +36,7 @@ fn check_accepts_a_good_configuration() {
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(
             words(&output.stdout),
-            "/run/webntpd/webntpd.toml: good, 1 source of 1 operator\n"
+            "/run/webntpd/webntpd.toml: good, 1 source, 1 vote\n"
         );
         assert!(output.stderr.is_empty());
     });

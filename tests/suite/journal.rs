@@ -127,7 +127,7 @@ fn under_systemd_events_are_entries_with_fields_and_no_lines() {
         let fake = fake();
         let mut daemon = start_under_systemd(&[fake.url("http", "/")]);
 
-        let started = journald.wait("1 source of 1 operator, to SHM(2)");
+        let started = journald.wait("1 source, 1 vote, to SHM(2)");
         assert_eq!(field(&started, "PRIORITY"), "6");
         assert_eq!(field(&started, "SYSLOG_IDENTIFIER"), "webntpd");
 

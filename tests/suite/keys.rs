@@ -139,7 +139,7 @@ fn nothing_is_published_before_as_many_operators_agree_as_the_file_says() {
             );
         }
         let mut daemon = webntpd::start(Path::new(DIR), &text);
-        daemon.wait_line("nothing published: too few sources agree", LIMIT);
+        daemon.wait_line("nothing published: too few operators agree", LIMIT);
         assert_eq!(Segment::read(UNIT).expect("attached").count, 0);
         second.restart_at_same_port();
         offset_ms();

@@ -274,7 +274,7 @@ fn more_operators_than_there_are_cannot_be_asked_to_agree() {
     assert_eq!(
         with(1, &[("a", "noselect = true")]),
         [
-            "2: select: min-agreeing 1 can never be reached, every source has noselect; remove one noselect"
+            "6: source \"s0\": noselect leaves nobody to believe, no source has a vote; remove one noselect"
         ]
     );
     // What else is wrong may be the reason; and a file without any source is a template.

@@ -12,7 +12,7 @@ const LEAST: Span = Span::from_millis(100);
 
 /// What happened to the raw clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Break {
+pub enum Break {
     /// The machine slept: CLOCK_BOOTTIME gained on CLOCK_MONOTONIC.
     Suspended(Span),
     /// CLOCK_MONOTONIC went on without it, by more than any slew explains.
@@ -36,13 +36,13 @@ impl fmt::Display for Break {
 
 /// The last look at the clocks.
 #[derive(Debug, Default)]
-pub(super) struct Continuity {
+pub struct Continuity {
     last: Option<Readings>,
 }
 
 impl Continuity {
     /// Compares `now` with the last readings, and remembers it.
-    pub(super) fn check(&mut self, now: Readings) -> Option<Break> {
+    pub fn check(&mut self, now: Readings) -> Option<Break> {
         let last = self.last.replace(now)?;
         let monotonic = now.monotonic - last.monotonic;
         let slept = (now.boottime - last.boottime) - monotonic;

@@ -103,13 +103,12 @@ impl Roster {
     /// Stops the sources that are not in `plan` and starts those that are new; the others go on with their connections.
     pub(super) fn apply(&mut self, plan: Plan, now: Raw) -> Changes {
         let mut before = std::mem::take(&mut self.entries);
-        let count = plan.0.len();
         let mut changes = Changes {
             kept: 0,
             started: 0,
             stopped: 0,
         };
-        for (k, planned) in plan.0.into_iter().enumerate() {
+        for planned in plan.0 {
             let kept = before
                 .iter()
                 .position(|entry| entry.config == planned.config);
@@ -120,7 +119,7 @@ impl Roster {
                 }
                 (None, Some(server)) => {
                     let first = now + START_APART.times(changes.started as i64);
-                    let entry = self.start(planned.config, server, k, count, first);
+                    let entry = self.start(planned.config, server, first);
                     self.entries.push(entry);
                     changes.started += 1;
                 }
@@ -135,18 +134,11 @@ impl Roster {
         changes
     }
 
-    fn start(
-        &mut self,
-        config: SourceConfig,
-        server: Box<dyn Ask>,
-        k: usize,
-        count: usize,
-        first: Raw,
-    ) -> Entry {
+    fn start(&mut self, config: SourceConfig, server: Box<dyn Ask>, first: Raw) -> Entry {
         let id = SourceId(self.next_id);
         self.next_id += 1;
         let handle = Arc::new(Handle::new(first));
-        let pace = pace(&config, k, count);
+        let pace = pace(&config, id);
         let task = self.spawn(id, pace, server, &handle, first);
         Entry {
             id,
@@ -221,7 +213,7 @@ impl Roster {
                 Ok(server) => {
                     let handle = Arc::clone(&self.entries[k].handle);
                     handle.pulse.promise(now);
-                    let task = self.spawn(id, pace(&config, k, count), server, &handle, now);
+                    let task = self.spawn(id, pace(&config, id), server, &handle, now);
                     self.entries[k].task = task;
                     self.entries[k].restart = None;
                 }
@@ -276,13 +268,16 @@ impl Roster {
     }
 }
 
-/// The pace of source number `k` of `count`: each has its turn in its own part of the poll interval.
-fn pace(source: &SourceConfig, k: usize, count: usize) -> Pace {
-    let (k, count) = (k as i64, count.max(1) as i64);
+/// The pace of a source. Each has its turn at its own place in the poll interval: multiples of the golden ratio keep apart however
+/// many there are and whichever come and go.
+fn pace(source: &SourceConfig, id: SourceId) -> Pace {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let place = id.0.wrapping_mul(GOLDEN).wrapping_add(1 << 63);
+    let phase = (i128::from(source.min_poll.as_nanos()) * i128::from(place)) >> 64;
     Pace {
         poll: source.min_poll,
         max_poll: source.max_poll,
-        phase: Span::from_nanos(source.min_poll.times(2 * k + 1).as_nanos() / (2 * count)),
+        phase: Span::from_nanos(phase as i64),
         burst: if source.burst { BURST } else { 0 },
     }
 }
@@ -295,5 +290,26 @@ fn words(error: JoinError) -> String {
             .or_else(|| cause.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "no message".into()),
         Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_keep_apart_whichever_sources_come_and_go() {
+        let url = "http://127.0.0.1/".parse().expect("a URL");
+        let source = SourceConfig::new("any", url, Span::from_secs(16));
+        for first in 0..50 {
+            let mut phases: Vec<Span> = (first..first + 8)
+                .map(|id| pace(&source, SourceId(id)).phase)
+                .collect();
+            phases.sort();
+            assert!(phases[0] >= Span::ZERO && phases[7] < Span::from_secs(16));
+            for pair in phases.windows(2) {
+                assert!(pair[1] - pair[0] > Span::from_millis(700), "{phases:?}");
+            }
+        }
     }
 }

@@ -53,6 +53,7 @@ impl Member {
         }
     }
 
+    /// Right at the start, and off by another 20 µs with every second.
     fn creeping(name: &'static str, dialect: Dialect) -> Self {
         let member = Self::honest(name, dialect);
         member.fake.skew_clock(CREEP_PPB);
@@ -152,6 +153,13 @@ fn falsetickers_among_all_kinds_are_named_and_move_nothing_in_ntpsec() {
         });
         assert!(is_near(peer.offset_ms), "{peer:?}");
         assert!(sample().is_some());
+        let crept_too_far = deadline::poll(LIMIT, || {
+            assert_right_or_nothing();
+            named(&daemon, "creeping").then_some(())
+        });
+        assert!(crept_too_far.is_some(), "{}", daemon.log());
+        let after = ntpsec.wait_peer(LIMIT, |peer| peer.reach & 1 == 1);
+        assert!(is_near(after.offset_ms), "{after:?}");
         daemon.assert_running();
         for name in honest {
             assert!(!named(&daemon, name), "{name} is honest");

@@ -1,20 +1,39 @@
 //! The world that the daemon runs in: servers on the network, outputs of this machine, a configuration in a file.
 
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Control, Source};
 use crate::net::{Deadlines, Target, Tls};
 use crate::output::{ShmSink, Sink, SinkError};
 use crate::poller::{Ask, Upstream, UpstreamSettings};
+use crate::status::Status;
+use crate::status::control::{BindError, ControlSocket};
 use crate::supervisor::World;
 use crate::sys::shm::{Policy, Unit};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tracing::{info, warn};
 
 /// The real world.
 pub struct Live {
     /// Where the configuration came from, if from a file.
     file: Option<PathBuf>,
     tls: Arc<Tls>,
+    control: Option<Listener<Control>>,
+}
+
+/// Something that is listened on, as long as this lives.
+struct Listener<C> {
+    /// What the configuration says of it.
+    config: C,
+    task: AbortHandle,
+}
+
+impl<C> Drop for Listener<C> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Live {
@@ -23,6 +42,7 @@ impl Live {
         Self {
             file: file.map(Path::to_owned),
             tls: Arc::new(Tls::new(Vec::new())),
+            control: None,
         }
     }
 }
@@ -55,6 +75,11 @@ impl World for Live {
         vec![(Box::new(shm), attached)]
     }
 
+    fn listen(&mut self, config: &Config, status: watch::Receiver<Status>) -> anyhow::Result<()> {
+        self.listen_for_control(config.control.as_ref(), status);
+        Ok(())
+    }
+
     fn reload(&mut self) -> Result<Config, String> {
         match &self.file {
             Some(file) => load(file),
@@ -64,6 +89,28 @@ impl World for Live {
 }
 
 impl Live {
+    /// Opens the control socket, or says why there is none: no reason to keep the time to ourselves.
+    fn listen_for_control(&mut self, config: Option<&Control>, status: watch::Receiver<Status>) {
+        if self.control.as_ref().map(|open| &open.config) == config {
+            return;
+        }
+        // The new one may be at the path of the old one.
+        self.control = None;
+        let Some(config) = config else {
+            return;
+        };
+        match ControlSocket::bind(&config.path, config.mode) {
+            Ok(socket) => {
+                self.control = Some(Listener {
+                    config: config.clone(),
+                    task: tokio::spawn(socket.run(status)).abort_handle(),
+                });
+            }
+            Err(why @ BindError::NoDirectory(_)) => info!("{why}"),
+            Err(why) => warn!("{why}"),
+        }
+    }
+
     /// How to speak TLS to a source: as to all of them, unless it has certificates of its own to trust. They are loaded at once
     /// if they will be needed.
     fn tls(&self, source: &Source) -> anyhow::Result<Arc<Tls>> {

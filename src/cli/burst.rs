@@ -5,7 +5,7 @@
 
 use crate::engine::exchange::Exchange;
 use crate::engine::filter::{Filter, Reading};
-use crate::engine::source::{Aftermath, Failure};
+use crate::engine::source::{Aftermath, Failure, Fault};
 use crate::engine::time::{Raw, Span};
 use crate::net::{Target, Tls};
 use crate::poller::{Upstream, UpstreamSettings};
@@ -123,6 +123,7 @@ impl Server {
         }
         Burst::new(exchanges, trouble.clone(), pair_now()).ok_or_else(|| {
             trouble.unwrap_or_else(|| Failure {
+                fault: Fault::Server,
                 reason: "its replies say nothing together".to_owned(),
                 connection: Aftermath::Broken,
                 retry_after: None,

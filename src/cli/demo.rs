@@ -10,6 +10,7 @@ use crate::config::{Config, Shm, Source};
 use crate::engine::time::Span;
 use crate::output::ShmSink;
 use crate::server::{Server, ServerClock};
+use crate::status::report::Report;
 use crate::status::{Status, table};
 use crate::supervisor::{Command, Supervisor};
 use crate::sys::clock::SystemClocks;
@@ -102,15 +103,16 @@ fn introduce(unit: Unit) -> std::io::Result<()> {
 }
 
 /// Prints a table for every cycle until nobody reads it any more.
-async fn show(mut status: watch::Receiver<Option<Status>>) -> anyhow::Result<()> {
+async fn show(mut status: watch::Receiver<Status>) -> anyhow::Result<()> {
     while status.changed().await.is_ok() {
-        let table = status.borrow_and_update().as_ref().map(Status::table);
-        if let Some(table) = table {
-            match writeln!(std::io::stdout(), "{table}") {
-                // Nobody reads it any more.
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-                written => written.context("cannot print the table")?,
-            }
+        let report = {
+            let status = status.borrow_and_update();
+            Report::new(&status, status.clock.raw)
+        };
+        match writeln!(std::io::stdout(), "{}", report.table()) {
+            // Nobody reads it any more.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("cannot print the table")?,
         }
     }
     std::future::pending().await

@@ -24,6 +24,8 @@ pub struct Config {
     pub select: Select,
     /// `[log]`
     pub log: Log,
+    /// `[control]`; none for a daemon that nobody shall ask.
+    pub control: Option<Control>,
     /// Each `[[source]]` in the order of the file, names unique. May be empty: whether that will do is for
     /// the caller to say.
     pub sources: Vec<Source>,
@@ -58,6 +60,15 @@ pub struct Select {
 pub struct Log {
     /// `level`: the least important kind of message that is told (default info).
     pub level: Level,
+}
+
+/// `[control]`: the socket on which `webntp sources` and others ask how things stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// `path`: where it is (absolute; default /run/webntpd/control.sock). One that is missing there is made, its directory is not.
+    pub path: PathBuf,
+    /// `mode`: who may ask (0600 to 0666, default 0666). Whoever asks learns, and changes nothing.
+    pub mode: u32,
 }
 
 /// `[[source]]`: a server to measure.
@@ -144,6 +155,7 @@ impl Config {
             shm: Shm::of_unit(FIRST_PUBLIC_UNIT),
             select: Select::default(),
             log: Log::default(),
+            control: None,
             sources,
         }
     }
@@ -176,6 +188,15 @@ impl Default for Select {
 impl Default for Log {
     fn default() -> Self {
         Self { level: Level::Info }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("/run/webntpd/control.sock"),
+            mode: 0o666,
+        }
     }
 }
 
@@ -229,6 +250,7 @@ pub(super) fn config(
     if let Some(level) = &file.log.level {
         config.log.level = level.value;
     }
+    config.control = Some(control(&file.control));
     config.sources = sources::checked(&file.sources, config.cycle, ca_file_check, report);
     if let Some(bound) = &file.select.max_bound {
         config.select.max_bound = bound.value;
@@ -282,6 +304,17 @@ fn shm(raw: &raw::Shm) -> Shm {
         shm.owner_check = owner_check.value;
     }
     shm
+}
+
+fn control(raw: &raw::Control) -> Control {
+    let mut control = Control::default();
+    if let Some(path) = &raw.path {
+        control.path = path.value.clone();
+    }
+    if let Some(mode) = &raw.mode {
+        control.mode = mode.value;
+    }
+    control
 }
 
 fn min_agreeing(file: &raw::File<'_>, sources: &[Source], report: &mut Report) -> Option<usize> {

@@ -64,6 +64,14 @@ pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
 /// Who may use a segment.
 pub(super) struct Mode;
 
+/// A path from the root on, of so many bytes at the most.
+pub(super) struct AbsolutePath {
+    pub(super) longest: usize,
+}
+
+/// `sun_path` has 108 bytes, the last of which is zero (unix(7)).
+pub(super) const LONGEST_SOCKET_PATH: usize = 107;
+
 /// A text; which ones will do, in words.
 pub(super) struct Text(pub(super) &'static str);
 
@@ -117,6 +125,12 @@ impl<T> Choice<T> {
 impl Range for Mode {
     fn words(&self) -> String {
         "0600 to 0666".to_owned()
+    }
+}
+
+impl Range for AbsolutePath {
+    fn words(&self) -> String {
+        "an absolute path".to_owned()
     }
 }
 
@@ -175,13 +189,13 @@ impl Kind {
     }
 }
 
-pub(super) static KINDS: [&Kind; 5] = [&TOP, &SHM, &SELECT, &LOG, &SOURCE];
+pub(super) static KINDS: [&Kind; 6] = [&TOP, &SHM, &SELECT, &LOG, &CONTROL, &SOURCE];
 
 pub(super) static TOP: Kind = Kind {
     header: "",
     place: "to the top of the file, above the first [table]",
     keys: &[&CYCLE],
-    tables: &["shm", "select", "log", "source"],
+    tables: &["shm", "select", "log", "control", "source"],
 };
 pub(super) static SHM: Kind = Kind {
     header: "[shm]",
@@ -199,6 +213,12 @@ pub(super) static LOG: Kind = Kind {
     header: "[log]",
     place: "to [log]",
     keys: &[&LEVEL],
+    tables: &[],
+};
+pub(super) static CONTROL: Kind = Kind {
+    header: "[control]",
+    place: "to [control]",
+    keys: &[&CONTROL_PATH, &CONTROL_MODE],
     tables: &[],
 };
 pub(super) static SOURCE: Kind = Kind {
@@ -280,6 +300,19 @@ pub(super) static LEVEL: Key<Choice<Level>> = Key {
         ("trace", Level::Trace),
     ]),
     without: Without::Is("\"info\""),
+};
+
+pub(super) static CONTROL_PATH: Key<AbsolutePath> = Key {
+    name: "path",
+    takes: AbsolutePath {
+        longest: LONGEST_SOCKET_PATH,
+    },
+    without: Without::Is("\"/run/webntpd/control.sock\""),
+};
+pub(super) static CONTROL_MODE: Key<Mode> = Key {
+    name: "mode",
+    takes: Mode,
+    without: Without::Is("\"0666\""),
 };
 
 pub(super) static NAME: Key<Text> = Key {

@@ -10,6 +10,7 @@ use super::reader::{At, Table};
 use super::word;
 use crate::engine::time::Span;
 use crate::protocol::stamp::Rounding;
+use std::path::PathBuf;
 use toml::de::DeTable;
 
 /// What the file says.
@@ -18,6 +19,7 @@ pub(super) struct File<'a> {
     pub(super) shm: Shm,
     pub(super) select: Select<'a>,
     pub(super) log: Log,
+    pub(super) control: Control,
     pub(super) sources: Vec<Source<'a>>,
 }
 
@@ -42,6 +44,13 @@ pub(super) struct Select<'a> {
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) level: Option<At<Level>>,
+}
+
+/// `[control]`
+#[derive(Default)]
+pub(super) struct Control {
+    pub(super) path: Option<At<PathBuf>>,
+    pub(super) mode: Option<At<u32>>,
 }
 
 /// One `[[source]]`
@@ -90,6 +99,10 @@ impl<'a> File<'a> {
                 .table("log", report)
                 .map(|table| Log::read(&table, report))
                 .unwrap_or_default(),
+            control: top
+                .table("control", report)
+                .map(|table| Control::read(&table, report))
+                .unwrap_or_default(),
             sources: top
                 .tables("source", report)
                 .into_iter()
@@ -126,6 +139,16 @@ impl Log {
         table.refuse_unknown(&keys::LOG, report);
         Self {
             level: table.choice(&keys::LEVEL, report),
+        }
+    }
+}
+
+impl Control {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::CONTROL, report);
+        Self {
+            path: table.path(&keys::CONTROL_PATH, report),
+            mode: table.mode(&keys::CONTROL_MODE, report),
         }
     }
 }

@@ -46,6 +46,10 @@ fn an_empty_file_has_the_defaults_and_no_source() {
             max_bound: Span::from_millis(1_500),
         },
         log: Log { level: Level::Info },
+        control: Some(Control {
+            path: PathBuf::from("/run/webntpd/control.sock"),
+            mode: 0o666,
+        }),
         sources: Vec::new(),
     };
     assert_eq!(parse("", "f"), Ok(config));
@@ -58,6 +62,7 @@ fn every_key_is_read() {
         shm = { unit = 0x11, mode = "0660", owner-check = false }
         select = { min-agreeing = 2, max-bound = "250ms" }
         log.level = "debug"
+        control = { path = "/tmp/c", mode = "0660" }
         source = [
             {
                 name = "東京",
@@ -93,6 +98,10 @@ fn every_key_is_read() {
         log: Log {
             level: Level::Debug,
         },
+        control: Some(Control {
+            path: PathBuf::from("/tmp/c"),
+            mode: 0o660,
+        }),
         sources: vec![
             Source {
                 name: "東京".to_owned(),

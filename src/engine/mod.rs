@@ -173,7 +173,18 @@ impl Engine {
                 state.reach |= 1;
                 state.trouble = None;
             }
-            Report::Missed(reason) => state.trouble = Some(reason),
+            Report::Missed { reason, .. } => state.trouble = Some(reason),
+        }
+    }
+
+    /// What can be said before the first cycle has ended.
+    pub fn preview(&self, now: Raw) -> Snapshot {
+        let nothing = |_: &SourceState| (None, Tally::Unusable(Unusable::NoSample));
+        let (readings, tallies) = self.sources.iter().map(nothing).unzip();
+        Snapshot {
+            at: now,
+            outcome: Err(NoDecision::NoCandidates),
+            sources: self.views(readings, tallies),
         }
     }
 

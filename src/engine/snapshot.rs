@@ -156,6 +156,17 @@ impl Tally {
         }
     }
 
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::Survivor => "survivor",
+            Self::Outlier => "outlier",
+            Self::Falseticker => "falseticker",
+            Self::Unusable(_) => "unusable",
+        }
+    }
+
     /// Whether the source's estimate is part of the decision.
     pub fn survives(self) -> bool {
         matches!(self, Self::Best | Self::Survivor)

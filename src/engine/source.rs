@@ -49,8 +49,41 @@ pub enum Action {
 pub enum Report {
     /// With a sample.
     Sample(Exchange),
-    /// With none, and why, in words for the operator.
-    Missed(String),
+    /// With none.
+    Missed {
+        /// Who can do something about it.
+        fault: Fault,
+        /// Why, in words for the operator.
+        reason: String,
+    },
+}
+
+/// Who can do something about a poll that gave no sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// Whoever runs the network: no name, no way, no answer in time.
+    Network,
+    /// Whoever runs the server's certificates, or somebody in between.
+    Tls,
+    /// Whoever runs the server, or a cache or portal in front of it: what came is not used.
+    Server,
+    /// Whoever runs this machine.
+    Local,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Network, Self::Tls, Self::Server, Self::Local];
+
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Tls => "tls",
+            Self::Server => "server",
+            Self::Local => "local",
+        }
+    }
 }
 
 /// The right to complete one exchange, once.
@@ -60,6 +93,8 @@ pub struct Ticket(u64);
 /// Why an exchange gave no sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// Who can do something about it.
+    pub fault: Fault,
     /// The cause, in words for the operator.
     pub reason: String,
     /// What is left of the connection.
@@ -176,7 +211,8 @@ impl Source {
                 if failure.connection != Aftermath::Usable {
                     self.queue.push_back(Action::Close);
                 }
-                self.end_poll(Report::Missed(failure.reason));
+                let Failure { fault, reason, .. } = failure;
+                self.end_poll(Report::Missed { fault, reason });
             }
         }
     }
@@ -241,6 +277,7 @@ mod tests {
 
     fn failure(connection: Aftermath) -> Failure {
         Failure {
+            fault: Fault::Network,
             reason: "no answer".into(),
             connection,
             retry_after: None,
@@ -311,7 +348,10 @@ mod tests {
             let (actions, wait) = poll(&mut source, now, Err(failure(Aftermath::Usable)));
             assert_eq!(
                 actions,
-                [Action::Report(Report::Missed("no answer".into()))]
+                [Action::Report(Report::Missed {
+                    fault: Fault::Network,
+                    reason: "no answer".into()
+                })]
             );
             assert!(
                 Span::from_secs(expected) <= wait && wait <= Span::from_secs(expected * 5 / 4),

@@ -4,6 +4,7 @@ use super::leap::Leap;
 use super::time::{Theta, Utc};
 use super::*;
 use crate::engine::exchange::Exchange;
+use crate::engine::source::Fault;
 use proptest::prelude::*;
 
 const CYCLE: Span = Span::from_secs(16);
@@ -61,7 +62,10 @@ fn sample_taking(delay: Span, seconds: i64, theta_ms: i64, leap: Option<Leap>) -
 }
 
 fn missed() -> Report {
-    Report::Missed("connection refused".into())
+    Report::Missed {
+        fault: Fault::Network,
+        reason: "connection refused".into(),
+    }
 }
 
 /// The cycle that ends at `seconds`, after a sample from each source 4 s before it.

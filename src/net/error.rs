@@ -3,6 +3,7 @@
 //! No text of a peer stands in a message unless it went through
 //! [`Excerpt`]: TLS and HTTP libraries quote what they got.
 
+use crate::engine::source::Fault;
 use crate::engine::time::Span;
 use crate::net::deadline::Phase;
 use crate::net::target::Target;
@@ -141,6 +142,24 @@ impl From<&CertificateError> for CertificateFault {
 }
 
 impl Error {
+    /// Who can do something about it.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Lookup { .. }
+            | Self::NoAddress { .. }
+            | Self::Connect { .. }
+            | Self::Deadline { .. }
+            | Self::Closed
+            | Self::HungUp
+            | Self::Io(_) => Fault::Network,
+            Self::Certificate { .. } | Self::Tls(_) => Fault::Tls,
+            Self::Http(_) | Self::WebSocket(_) | Self::Moved { .. } | Self::Refused(_) => {
+                Fault::Server
+            }
+            Self::ExcludedAddress { .. } | Self::Roots { .. } => Fault::Local,
+        }
+    }
+
     /// An error of the socket or of TLS upon it, on a connection that was fine so far.
     pub(super) fn of_io(error: &io::Error) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};

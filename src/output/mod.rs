@@ -21,6 +21,9 @@ use crate::sys::shm::{ReaderState, ShmError};
 
 /// Somebody who takes samples.
 pub trait Sink: Send {
+    /// What people call it: `SHM(2)`.
+    fn name(&self) -> String;
+
     /// Hands one sample on.
     fn publish(&mut self, sample: &Sample) -> Result<Published, SinkError>;
 }
@@ -41,8 +44,6 @@ pub struct Sample {
 /// What became of a sample that was handed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The output, in words: `SHM(2)`.
-    pub output: String,
     /// Whether anybody reads, where that can be told.
     pub reader: Option<ReaderState>,
     /// What a person should know and do although the sample went out. Stays the same as long as the state

@@ -26,6 +26,10 @@ impl Recorder {
 }
 
 impl Sink for Recorder {
+    fn name(&self) -> String {
+        "recorder".into()
+    }
+
     fn publish(&mut self, sample: &Sample) -> Result<Published, SinkError> {
         let mut state = self.0.lock().expect("no panic");
         if let Some(failure) = &state.failure {
@@ -33,7 +37,6 @@ impl Sink for Recorder {
         }
         state.samples.push(*sample);
         Ok(Published {
-            output: "recorder".into(),
             reader: None,
             notice: None,
         })

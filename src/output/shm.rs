@@ -41,6 +41,10 @@ impl ShmSink {
 }
 
 impl Sink for ShmSink {
+    fn name(&self) -> String {
+        format!("SHM({})", self.writer.unit())
+    }
+
     fn publish(&mut self, sample: &Sample) -> Result<Published, SinkError> {
         sample.check()?;
         let written = self.writer.write(&Stamp {
@@ -50,7 +54,6 @@ impl Sink for ShmSink {
             precision: sample.precision(),
         })?;
         Ok(Published {
-            output: format!("SHM({})", self.writer.unit()),
             reader: written.reader,
             notice: notice(self.writer.unit(), &written),
         })

@@ -6,7 +6,7 @@
 
 use crate::engine::exchange::{Exchange, Impossible};
 use crate::engine::leap;
-use crate::engine::source::{Aftermath, Failure, MAX_RETRY_AFTER};
+use crate::engine::source::{Aftermath, Failure, Fault, MAX_RETRY_AFTER};
 use crate::engine::time::Span;
 use crate::net::{Answer, Connection, Deadlines, Error, Target, Tls};
 use crate::poller::Ask;
@@ -203,7 +203,12 @@ impl Trouble {
                 .map(|pause| pause.min(MAX_RETRY_AFTER)),
             Cause::Net(_) | Cause::Impossible(_) => None,
         };
+        let fault = match &self.error {
+            Cause::Net(error) => error.fault(),
+            Cause::Refused(_) | Cause::Impossible(_) => Fault::Server,
+        };
         Failure {
+            fault,
             reason: self.to_string(),
             connection: self.connection,
             retry_after,

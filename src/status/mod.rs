@@ -1,11 +1,25 @@
-//! What is shown to people: reads snapshots, changes nothing.
+//! What is shown to people and programs: reads what the daemon knows, changes nothing.
+//!
+//! * `ledger`: what has been counted
+//! * `report`: all of it as plain data for others, and as JSON
+//! * `table`: a report for people
+//! * `control`: the socket on which the daemon hands out its report
 
+pub mod control;
+pub mod ledger;
+pub mod report;
 pub mod table;
 
-use crate::engine::snapshot::Snapshot;
-use crate::sys::clock::ClockPair;
+#[cfg(test)]
+pub(crate) mod rig;
 
-/// A snapshot and what the clocks showed when it was taken: enough to speak of offsets of the system clock.
+use crate::engine::snapshot::{Decision, Snapshot, SourceView, Tally};
+use crate::sys::clock::ClockPair;
+use ledger::Ledger;
+use table::{Length, Signed};
+
+/// A snapshot, what the clocks showed when it was taken (enough to speak of offsets of the system clock), and what has been
+/// counted until then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The engine at the end of a cycle.
@@ -14,4 +28,68 @@ pub struct Status {
     pub clock: ClockPair,
     /// Why no output took the decision, if there is one and none did.
     pub refused: Option<String>,
+    /// What has been counted; its sources are those of the snapshot, in the same order.
+    pub ledger: Ledger,
+}
+
+impl Status {
+    /// The decision, or why there is none, in a line: `3 of 4 sources agree, offset +1.200 ms ± 8.100 ms`.
+    pub fn summary(&self) -> String {
+        match (&self.snapshot.outcome, &self.refused) {
+            (Ok(decision), None) => self.agreement(decision),
+            (Ok(decision), Some(refused)) => {
+                format!("nothing published: {refused}; {}", self.agreement(decision))
+            }
+            (Err(why), _) => format!("nothing published: {why}"),
+        }
+    }
+
+    /// How many sources agree with the majority.
+    pub fn agreeing(&self) -> usize {
+        let agrees =
+            |source: &&SourceView| !matches!(source.tally, Tally::Falseticker | Tally::Unusable(_));
+        self.snapshot.sources.iter().filter(agrees).count()
+    }
+
+    fn agreement(&self, decision: &Decision) -> String {
+        let (agreeing, all) = (self.agreeing(), self.snapshot.sources.len());
+        let agree = if all == 1 {
+            "source agrees"
+        } else {
+            "sources agree"
+        };
+        format!(
+            "{agreeing} of {all} {agree}, offset {} ± {}, jitter {}",
+            Signed(self.clock.offset(decision.theta_at(self.clock.raw))),
+            Length(decision.error_at(self.clock.raw)),
+            Length(decision.jitter),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::snapshot::NoDecision;
+
+    #[test]
+    fn without_a_decision_the_summary_is_the_reason() {
+        let mut status = rig::status();
+        status.snapshot.outcome = Err(NoDecision::NothingNew);
+        assert_eq!(
+            status.summary(),
+            "nothing published: nothing new from any source"
+        );
+    }
+
+    #[test]
+    fn a_decision_that_no_output_took_is_not_called_published() {
+        let mut status = rig::status();
+        status.refused = Some("SHM(2): no room".into());
+        assert!(
+            status
+                .summary()
+                .starts_with("nothing published: SHM(2): no room; 2 of 4 sources agree, ")
+        );
+    }
 }

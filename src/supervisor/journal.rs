@@ -137,7 +137,9 @@ impl Journal {
 
     /// Tells of a poller that panicked. It waits ever longer for its next start, so this cannot flood the log.
     pub(super) fn panicked(&mut self, panicked: &Panicked) {
-        let Panicked { name, times, cause } = panicked;
+        let Panicked {
+            name, times, cause, ..
+        } = panicked;
         error!(
             "source {name}: its poller panicked ({times} times by now) and is started anew: {cause}"
         );
@@ -235,8 +237,14 @@ impl Journal {
         self.outputs.clear();
     }
 
-    /// Tells what changed with the output number `k`.
-    pub(super) fn published(&mut self, k: usize, result: &Result<Published, SinkError>, now: Raw) {
+    /// Tells what changed with the output number `k`, called `name`.
+    pub(super) fn published(
+        &mut self,
+        k: usize,
+        name: &str,
+        result: &Result<Published, SinkError>,
+        now: Raw,
+    ) {
         let of_an_output = || Subject {
             said: OutputState::default(),
             budget: Budget::at_home(),
@@ -254,7 +262,6 @@ impl Journal {
                 said.failure = Some(failure);
             }
             Ok(published) => {
-                let name = &published.output;
                 if said.failure.take().is_some() {
                     budget.say(now, Line::good(format!("{name}: works again")));
                 }
@@ -284,7 +291,7 @@ impl Journal {
             Report::Sample(exchange) => {
                 debug!("source {name}: sample, delay {}", Length(exchange.delay()))
             }
-            Report::Missed(reason) => debug!("source {name}: no sample: {reason}"),
+            Report::Missed { reason, .. } => debug!("source {name}: no sample: {reason}"),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::engine::{Engine, Settings};
 use crate::output::{Sample, Sink, SinkError};
 use crate::poller::{Ask, PollEnd};
 use crate::status::Status;
+use crate::status::ledger::Ledger;
 use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
 use crate::sys::continuity::Continuity;
 use crate::sys::notify;
@@ -42,6 +43,9 @@ pub trait World: Send {
 
     /// Where samples go, and what is wrong with it by now; it is tried again with each sample.
     fn outputs(&mut self, config: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)>;
+
+    /// Opens what the daemon is asked on, as `config` has it, in place of what was open. Fails without having changed anything.
+    fn listen(&mut self, config: &Config, status: watch::Receiver<Status>) -> anyhow::Result<()>;
 
     /// Reads the configuration again. Fails with all that is wrong with it, a line each.
     fn reload(&mut self) -> Result<Config, String>;
@@ -65,9 +69,10 @@ pub struct Supervisor<W> {
     roster: Roster,
     outputs: Vec<Box<dyn Sink>>,
     reports: mpsc::Receiver<PollEnd>,
-    status: watch::Sender<Option<Status>>,
+    status: watch::Sender<Status>,
     continuity: Continuity,
     journal: Journal,
+    ledger: Ledger,
 }
 
 impl<W: World> Supervisor<W> {
@@ -76,13 +81,23 @@ impl<W: World> Supervisor<W> {
         let (sender, reports) = mpsc::channel(REPORTS);
         let mut roster = Roster::new(sender);
         let plan = roster.plan(&config.sources, &mut world)?;
-        let now = clocks.read().pair.raw;
+        let clock = clocks.read().pair;
+        let now = clock.raw;
         let mut journal = Journal::default();
-        let outputs = open_outputs(&mut world, &config, &mut journal, now);
+        let mut ledger = Ledger::new(clock);
+        let outputs = open_outputs(&mut world, &config, &mut journal, &mut ledger, now);
         roster.apply(plan, now);
-        let (status, _) = watch::channel(None);
+        let engine = Engine::new(settings(&config, &roster), now);
+        ledger.reconfigure(&config, roster.ids());
+        let (status, receiver) = watch::channel(Status {
+            snapshot: engine.preview(now),
+            clock,
+            refused: None,
+            ledger: ledger.clone(),
+        });
+        world.listen(&config, receiver)?;
         Ok(Self {
-            engine: Engine::new(settings(&config, &roster), now),
+            engine,
             world,
             clocks,
             config,
@@ -92,11 +107,12 @@ impl<W: World> Supervisor<W> {
             status,
             continuity: Continuity::default(),
             journal,
+            ledger,
         })
     }
 
     /// The status, new with every cycle.
-    pub fn status(&self) -> watch::Receiver<Option<Status>> {
+    pub fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
     }
 
@@ -120,7 +136,10 @@ impl<W: World> Supervisor<W> {
                 }
                 () = sleep_until(self.engine.next_cycle()) => self.end_cycle(),
                 Some(end) = self.reports.recv() => self.take(end),
-                panicked = self.roster.panicked(raw_now) => self.journal.panicked(&panicked),
+                panicked = self.roster.panicked(raw_now) => {
+                    self.ledger.panicked(panicked.id);
+                    self.journal.panicked(&panicked);
+                }
                 () = at(restart) => {
                     let failures = self.roster.restart(&mut self.world, raw_now());
                     self.journal.not_restarted(&failures);
@@ -158,6 +177,7 @@ impl<W: World> Supervisor<W> {
     fn report(&mut self, end: PollEnd) {
         self.journal
             .polled(self.roster.name(end.source), &end.report);
+        self.ledger.polled(end.source, &end.report);
         self.engine.report(end.source, end.report);
     }
 
@@ -166,6 +186,7 @@ impl<W: World> Supervisor<W> {
         let now = self.clocks.read();
         if let Some(broken) = self.continuity.check(now) {
             self.journal.broken(broken);
+            self.ledger.resets += 1;
             self.engine.forget(now.pair.raw);
             self.roster.wake();
         }
@@ -188,14 +209,16 @@ impl<W: World> Supervisor<W> {
         if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
             self.roster.wake();
         }
+        self.ledger.cycle_ended(&snapshot, refused.is_some(), clock);
         let status = Status {
             snapshot,
             clock,
             refused,
+            ledger: self.ledger.clone(),
         };
         self.journal.cycle_ended(&status);
         notify::status(&status.summary());
-        self.status.send_replace(Some(status));
+        self.status.send_replace(status);
     }
 
     /// Hands a decision to every output, for the instant of `clock`, up to which the raw clock had no break. If none takes it: why
@@ -205,7 +228,9 @@ impl<W: World> Supervisor<W> {
         let mut refusals = Vec::new();
         for (k, output) in self.outputs.iter_mut().enumerate() {
             let result = output.publish(&sample);
-            self.journal.published(k, &result, clock.raw);
+            self.ledger.published(k, &result);
+            self.journal
+                .published(k, &output.name(), &result, clock.raw);
             refusals.extend(result.err());
         }
         let all = !refusals.is_empty() && refusals.len() == self.outputs.len();
@@ -216,8 +241,14 @@ impl<W: World> Supervisor<W> {
     fn reload(&mut self) {
         notify::reloading();
         match self.try_reload() {
-            Ok(changes) => self.journal.reloaded(changes),
-            Err(problems) => self.journal.not_reloaded(&problems),
+            Ok(changes) => {
+                self.ledger.reloads += 1;
+                self.journal.reloaded(changes);
+            }
+            Err(problems) => {
+                self.ledger.reloads_refused += 1;
+                self.journal.not_reloaded(&problems);
+            }
         }
         notify::ready();
     }
@@ -228,6 +259,9 @@ impl<W: World> Supervisor<W> {
             .roster
             .plan(&config.sources, &mut self.world)
             .map_err(|error| format!("{error:#}"))?;
+        self.world
+            .listen(&config, self.status.subscribe())
+            .map_err(|error| format!("{error:#}"))?;
         let now = self.now();
         if now >= self.engine.next_cycle() {
             self.end_cycle();
@@ -236,10 +270,17 @@ impl<W: World> Supervisor<W> {
         if config.shm != self.config.shm {
             // The old ones withdraw first: the new ones may be the same segments.
             self.outputs.clear();
-            self.outputs = open_outputs(&mut self.world, &config, &mut self.journal, now);
+            self.outputs = open_outputs(
+                &mut self.world,
+                &config,
+                &mut self.journal,
+                &mut self.ledger,
+                now,
+            );
         }
         self.engine
             .reconfigure(settings(&config, &self.roster), now);
+        self.ledger.reconfigure(&config, self.roster.ids());
         self.config = config;
         Ok(changes)
     }
@@ -249,14 +290,17 @@ fn open_outputs(
     world: &mut impl World,
     config: &Config,
     journal: &mut Journal,
+    ledger: &mut Ledger,
     now: Raw,
 ) -> Vec<Box<dyn Sink>> {
     journal.outputs_changed();
-    let opened = world.outputs(config).into_iter().enumerate();
+    let opened = world.outputs(config);
+    ledger.outputs(opened.iter().map(|(sink, _)| sink.name()));
+    let opened = opened.into_iter().enumerate();
     opened
         .map(|(k, (sink, result))| {
             if let Err(error) = result {
-                journal.published(k, &Err(error), now);
+                journal.published(k, &sink.name(), &Err(error), now);
             }
             sink
         })

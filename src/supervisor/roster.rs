@@ -62,6 +62,7 @@ pub(super) struct Changes {
 
 /// A poller that panicked.
 pub(super) struct Panicked {
+    pub(super) id: SourceId,
     pub(super) name: String,
     /// How often it has by now.
     pub(super) times: u32,
@@ -187,6 +188,7 @@ impl Roster {
                 entry.panics += 1;
                 entry.restart = Some(now() + wait);
                 return Panicked {
+                    id: entry.id,
                     name: entry.config.name.clone(),
                     times: entry.panics,
                     cause: words(error),
@@ -248,6 +250,11 @@ impl Roster {
     pub(super) fn name(&self, id: SourceId) -> &str {
         let entry = self.entries.iter().find(|entry| entry.id == id);
         entry.map_or("(gone)", |entry| &entry.config.name)
+    }
+
+    /// The sources' numbers, in the order of the configuration.
+    pub(super) fn ids(&self) -> impl Iterator<Item = SourceId> {
+        self.entries.iter().map(|entry| entry.id)
     }
 
     /// The sources as the engine knows them.

@@ -97,6 +97,10 @@ impl super::World for World {
         vec![(Box::new(self.recorder.clone()), Ok(()))]
     }
 
+    fn listen(&mut self, _: &Config, _: watch::Receiver<Status>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     fn reload(&mut self) -> Result<Config, String> {
         self.stage
             .lock()
@@ -133,7 +137,7 @@ fn config(names: &[&str]) -> Config {
 struct Running {
     world: World,
     commands: mpsc::Sender<Command>,
-    status: watch::Receiver<Option<Status>>,
+    status: watch::Receiver<Status>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -151,20 +155,14 @@ impl Running {
     }
 
     async fn wait(&mut self, wanted: impl Fn(&Status) -> bool) -> Status {
-        let found = self
-            .status
-            .wait_for(|status| status.as_ref().is_some_and(&wanted))
-            .await;
-        found
-            .expect("the supervisor runs")
-            .clone()
-            .expect("it is some")
+        let found = self.status.wait_for(&wanted).await;
+        found.expect("the supervisor runs").clone()
     }
 
     /// The status of the next cycle that ends.
     async fn next(&mut self) -> Status {
         self.status.changed().await.expect("the supervisor runs");
-        self.status.borrow_and_update().clone().expect("it is some")
+        self.status.borrow_and_update().clone()
     }
 
     async fn reload(&mut self, what: Result<Config, String>) {
@@ -291,6 +289,33 @@ async fn a_reload_keeps_what_has_not_changed_and_starts_and_stops_the_rest() {
         asked,
         "who is not configured any more is not asked"
     );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_happens_is_counted_and_a_source_that_goes_on_keeps_its_counts() {
+    let world = World::default();
+    let manners = [("b", Manner::Panics)];
+    world.stage.lock().unwrap().manners =
+        manners.map(|(name, manner)| (name.into(), manner)).into();
+    let mut running = Running::start(&["a", "b"], &world);
+    let status = running
+        .wait(|status| {
+            status.ledger.sources[0].samples >= 2 && status.ledger.sources[1].restarts >= 1
+        })
+        .await;
+    assert!(status.ledger.outputs[0].written >= 1);
+    running.reload(Err("nonsense".into())).await;
+    running.reload(Ok(config(&["a", "c"]))).await;
+    let after = running.next().await.ledger;
+    assert_eq!((after.reloads, after.reloads_refused), (1, 1));
+    let names: Vec<&str> = after
+        .sources
+        .iter()
+        .map(|source| source.name.as_str())
+        .collect();
+    assert_eq!(names, ["a", "c"]);
+    assert!(after.sources[0].samples > after.sources[1].samples);
     running.stop().await;
 }
 

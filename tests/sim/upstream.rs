@@ -5,7 +5,7 @@ use crate::path::Path;
 use crate::random::Random;
 use crate::server::Server;
 use webntpd::engine::exchange::Exchange;
-use webntpd::engine::source::{Aftermath, Failure};
+use webntpd::engine::source::{Aftermath, Failure, Fault};
 use webntpd::engine::time::{Raw, Span};
 
 /// The poller's deadline for one phase.
@@ -160,6 +160,7 @@ fn failed(done: Raw, reason: &str, connection: Aftermath) -> Outcome {
     Outcome {
         done,
         result: Err(Failure {
+            fault: Fault::Network,
             reason: reason.to_owned(),
             connection,
             retry_after: None,

@@ -104,6 +104,7 @@ fn all_examples_of_the_shipped_file_are_good_together_and_hold_the_defaults() {
         ),
     ]);
     expected.select.min_agreeing = Some(1);
+    expected.control = Some(Control::default());
     assert_eq!(config, expected);
     assert_eq!(
         http.operator, websocket.operator,

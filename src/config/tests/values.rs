@@ -158,6 +158,27 @@ fn a_wrong_type_is_named_with_the_right_one() {
 }
 
 #[test]
+fn a_socket_is_named_by_an_absolute_path_that_fits() {
+    let told = |path: &str| problems(&format!("control.path = {path:?}"));
+    assert_eq!(
+        told("run/c"),
+        ["1: control: path \"run/c\" is not an absolute path; begin it with a /"]
+    );
+    assert_eq!(
+        told("/run/"),
+        [
+            "1: control: path \"/run/\" does not name a file; write it like path = \"/run/webntpd/control.sock\""
+        ]
+    );
+    let path = |length: usize| format!("/{}", "x".repeat(length - 1));
+    assert_eq!(told(&path(107)), [""; 0]);
+    assert_eq!(
+        told(&path(108)),
+        ["1: control: path is longer than 107 bytes; name a shorter one"]
+    );
+}
+
+#[test]
 fn an_unknown_key_is_led_to_where_it_belongs() {
     for (text, problem) in [
         (
@@ -179,7 +200,7 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[selection]\nmin-agreeing = 1",
-            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, select, log, source",
+            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, select, log, control, source",
         ),
         (
             "[shm]\ncycle = '1s'",
@@ -195,11 +216,11 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "interval = 1",
-            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, select, log, source",
+            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, select, log, control, source",
         ),
         (
             "\"a\\nb\" = 1",
-            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, select, log, source",
+            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, select, log, control, source",
         ),
     ] {
         assert_eq!(problems(text), [problem], "{text}");

@@ -14,6 +14,10 @@ const HANG: &str = "WEBNTPD_TEST_HANG";
 struct Abyss;
 
 impl Sink for Abyss {
+    fn name(&self) -> String {
+        "abyss".into()
+    }
+
     fn publish(&mut self, _: &Sample) -> Result<crate::output::Published, SinkError> {
         println!("blocked");
         loop {
@@ -31,6 +35,10 @@ impl super::super::World for HangingWorld {
 
     fn outputs(&mut self, _: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
         vec![(Box::new(Abyss), Ok(()))]
+    }
+
+    fn listen(&mut self, _: &Config, _: watch::Receiver<Status>) -> anyhow::Result<()> {
+        Ok(())
     }
 
     fn reload(&mut self) -> Result<Config, String> {

@@ -5,13 +5,15 @@ use std::cell::Cell;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use webntpd::config::{Config, Source};
 use webntpd::engine::bound::Bound;
 use webntpd::engine::exchange::Exchange;
 use webntpd::engine::snapshot::{Snapshot, SourceView, Tally};
-use webntpd::engine::source::Report;
+use webntpd::engine::source::{Fault, Report};
 use webntpd::engine::time::{Rate, Raw, Span, Theta, Utc};
 use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
-use webntpd::status::Status;
+use webntpd::status::ledger::Ledger;
+use webntpd::status::{Status, report};
 use webntpd::sys::clock::ClockPair;
 
 const CYCLE: Span = Span::from_secs(16);
@@ -113,12 +115,21 @@ fn delays(cycle: i64, source: i64) -> [Span; 2] {
 fn table(snapshot: &Snapshot, truth: Truth) -> String {
     let raw = snapshot.at;
     let system = raw + truth.theta(raw) - Span::from_millis(25);
+    let clock = ClockPair { raw, system };
+    let source = |view: &SourceView| {
+        let url = "http://localhost/".parse().expect("a URL");
+        Source::new(&view.name, url, CYCLE)
+    };
+    let config = Config::of(snapshot.sources.iter().map(source).collect());
+    let mut ledger = Ledger::new(clock);
+    ledger.reconfigure(&config, (0..).map(SourceId));
     let status = Status {
         snapshot: snapshot.clone(),
-        clock: ClockPair { raw, system },
+        clock,
         refused: None,
+        ledger,
     };
-    status.table()
+    report::Report::new(&status, raw).table()
 }
 
 #[test]
@@ -251,7 +262,10 @@ fn of_two_honest_and_three_that_lie_each_in_its_own_way_comes_the_right_time_or_
                 let ways = [Span::from_micros(up), Span::from_micros(down)];
                 let sent = end - Span::from_secs(k as i64 + 1);
                 let report = match luck {
-                    0 => Report::Missed("unlucky".into()),
+                    0 => Report::Missed {
+                        fault: Fault::Network,
+                        reason: "unlucky".into(),
+                    },
                     _ => Report::Sample(truth.exchange(sources[k].1, sent, ways, extra)),
                 };
                 engine.report(SourceId(k as u64), report);

@@ -1,0 +1,222 @@
+//! What has been counted since the start: polls by their end, samples by output, reloads, breaks.
+//!
+//! The supervisor enters what happens; a copy goes into every [`Status`](super::Status). Numbers only grow, except that a source
+//! that is changed or an output that is replaced begins anew. It decides nothing.
+
+use crate::config::{Config, Protocol};
+use crate::engine::SourceId;
+use crate::engine::snapshot::{Decision, NoDecision, Snapshot, Tally};
+use crate::engine::source::{Fault, Report};
+use crate::engine::time::{Raw, Span};
+use crate::output::{Published, SinkError};
+use crate::sys::clock::ClockPair;
+use crate::sys::shm::ReaderState;
+
+/// All that is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// When the daemon started.
+    pub started: ClockPair,
+    /// How often the sources are judged.
+    pub cycle: Span,
+    /// Cycles that have ended.
+    pub cycles: u64,
+    /// Times that all history was dropped: the machine slept, the raw clock broke, or most sources stepped together.
+    pub resets: u64,
+    /// Configurations taken over, not counting the first.
+    pub reloads: u64,
+    /// Configurations refused.
+    pub reloads_refused: u64,
+    /// How the last cycle ended that had any news.
+    pub state: State,
+    /// The last decision that some output took, and the clocks when it did.
+    pub last: Option<(Decision, ClockPair)>,
+    /// In the order of the configuration.
+    pub sources: Vec<SourceLedger>,
+    /// In the order of the configuration.
+    pub outputs: Vec<OutputLedger>,
+}
+
+/// How things stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No cycle has ended yet.
+    Starting,
+    /// Samples are being handed on.
+    Publishing,
+    /// The time is known, but no output takes it.
+    Refused,
+    /// The time is not known.
+    Undecided,
+}
+
+/// What is counted of one source, and what the configuration says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLedger {
+    /// As the engine knows it.
+    pub id: SourceId,
+    /// As people know it.
+    pub name: String,
+    /// Where it is, without what follows a `?`: that may be a secret.
+    pub url: String,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Whose vote it is part of.
+    pub operator: String,
+    /// Polls that gave a sample.
+    pub samples: u64,
+    /// Polls that gave none, in the order of [`Fault::ALL`].
+    pub missed: [u64; Fault::ALL.len()],
+    /// When the last sample was received.
+    pub last_sample: Option<Raw>,
+    /// Cycles at whose end it contradicted the majority.
+    pub falseticker: u64,
+    /// Times that its time or its route stepped.
+    pub steps: u64,
+    /// Times that its poller was started anew after a panic.
+    pub restarts: u64,
+}
+
+/// What is counted of one output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputLedger {
+    /// In words: `SHM(2)`.
+    pub name: String,
+    /// Samples handed on.
+    pub written: u64,
+    /// Samples that it did not take.
+    pub failed: u64,
+    /// Whether anybody reads, as far as the last sample told.
+    pub reader: Option<ReaderState>,
+    /// Why it did not take the last sample, or what a person should do although it did.
+    pub trouble: Option<String>,
+}
+
+impl Ledger {
+    /// Nothing has happened yet.
+    pub fn new(started: ClockPair) -> Self {
+        Self {
+            started,
+            cycle: Span::ZERO,
+            cycles: 0,
+            resets: 0,
+            reloads: 0,
+            reloads_refused: 0,
+            state: State::Starting,
+            last: None,
+            sources: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Goes on with the sources of another configuration; `ids` are theirs, in the same order.
+    pub fn reconfigure(&mut self, config: &Config, ids: impl Iterator<Item = SourceId>) {
+        self.cycle = config.cycle;
+        let mut before = std::mem::take(&mut self.sources);
+        for (source, id) in config.sources.iter().zip(ids) {
+            let kept = before.iter().position(|entry| entry.id == id);
+            let entry = kept.map(|place| before.swap_remove(place));
+            self.sources.push(entry.unwrap_or_else(|| SourceLedger {
+                id,
+                name: source.name.clone(),
+                url: without_query(&source.url),
+                protocol: source.protocol,
+                operator: source.operator.clone(),
+                samples: 0,
+                missed: [0; Fault::ALL.len()],
+                last_sample: None,
+                falseticker: 0,
+                steps: 0,
+                restarts: 0,
+            }));
+        }
+    }
+
+    /// There are these outputs now.
+    pub fn outputs(&mut self, names: impl Iterator<Item = String>) {
+        let fresh = |name| OutputLedger {
+            name,
+            written: 0,
+            failed: 0,
+            reader: None,
+            trouble: None,
+        };
+        self.outputs = names.map(fresh).collect();
+    }
+
+    /// A poll ended.
+    pub fn polled(&mut self, id: SourceId, report: &Report) {
+        let Some(source) = self.source(id) else {
+            return;
+        };
+        match report {
+            Report::Sample(exchange) => {
+                source.samples += 1;
+                source.last_sample = Some(exchange.received());
+            }
+            Report::Missed { fault, .. } => {
+                let counts = source.missed.iter_mut().zip(Fault::ALL);
+                for (count, _) in counts.filter(|(_, each)| each == fault) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+
+    /// A poller panicked and is started anew.
+    pub fn panicked(&mut self, id: SourceId) {
+        if let Some(source) = self.source(id) {
+            source.restarts += 1;
+        }
+    }
+
+    /// Output number `k` was given a sample.
+    pub fn published(&mut self, k: usize, result: &Result<Published, SinkError>) {
+        let Some(output) = self.outputs.get_mut(k) else {
+            return;
+        };
+        match result {
+            Ok(published) => {
+                output.written += 1;
+                output.reader = published.reader;
+                output.trouble = published.notice.clone();
+            }
+            Err(error) => {
+                output.failed += 1;
+                output.trouble = Some(error.to_string());
+            }
+        }
+    }
+
+    /// A cycle ended, at whose end the clocks showed `clock`.
+    pub fn cycle_ended(&mut self, snapshot: &Snapshot, refused: bool, clock: ClockPair) {
+        self.cycles += 1;
+        for (source, view) in self.sources.iter_mut().zip(&snapshot.sources) {
+            source.falseticker += u64::from(view.tally == Tally::Falseticker);
+            source.steps += u64::from(view.reading.is_some_and(|reading| reading.misfits > 0));
+        }
+        match snapshot.outcome {
+            Ok(_) if refused => self.state = State::Refused,
+            Ok(decision) => {
+                self.state = State::Publishing;
+                self.last = Some((decision, clock));
+            }
+            // Sources that are asked more rarely than a cycle leave some without news.
+            Err(NoDecision::NothingNew) => {}
+            Err(_) => self.state = State::Undecided,
+        }
+        if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
+            self.resets += 1;
+        }
+    }
+
+    fn source(&mut self, id: SourceId) -> Option<&mut SourceLedger> {
+        self.sources.iter_mut().find(|source| source.id == id)
+    }
+}
+
+fn without_query(url: &url::Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.into()
+}

@@ -1,5 +1,6 @@
 //! What is shown to people: reads snapshots, changes nothing.
 
+pub mod segment;
 pub mod table;
 
 use crate::engine::snapshot::Snapshot;

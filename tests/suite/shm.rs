@@ -131,16 +131,35 @@ fn a_watch_tells_each_sample_and_the_reader_goes_on_taking_them() {
     });
 }
 
-/// Fills a segment with bytes of anybody's choice, by id; `attach` stays.
+#[test]
+fn whoever_watches_is_not_taken_for_a_reader() {
+    sandbox::run(|| {
+        let mut watch = Process::start(&mut shm(&["2", "--watch"]));
+        watch.wait_line("no segment; waiting for one", LIMIT);
+        let fake = FakeUpstream::start(Setup::with_clock(OsClock { offset_ns: 0 }));
+        let text = webntpd::configuration(UNIT, &[fake.url("http", "/json")]);
+        let mut webntpd = webntpd::start(Path::new("/run/webntpd"), &text);
+        webntpd.wait_line("no daemon has the segment", LIMIT);
+        // More than it takes webntpd to call a reader idle.
+        for _ in 0..6 {
+            watch.wait_line("not taken", LIMIT);
+        }
+        let log = webntpd.log();
+        assert!(!log.contains("a daemon has the segment, but"), "{log}");
+        let (code, said) = look(&["2"]);
+        assert_eq!(code, Some(1), "{said}");
+        assert_says(&said, &["wrong: only one process has it"]);
+    });
+}
+
+/// Fills a segment with bytes of anybody's choice, by id.
 const FILL: &str = r#"
-import ctypes, signal, sys
+import ctypes, sys
 libc = ctypes.CDLL(None)
 libc.shmat.restype = ctypes.c_void_p
 libc.shmat.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_int]
 data = bytes.fromhex(sys.argv[2])
 ctypes.memmove(libc.shmat(int(sys.argv[1]), None, 0), data, len(data))
-print("filled")
-if len(sys.argv) > 3: signal.pause()
 "#;
 
 /// A sample of these words at these offsets, of an instant long ago.

@@ -12,7 +12,6 @@ use crate::sys::shm::{Found, Look, Picture, Reading, Unit, look};
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
 use jiff::{Timestamp, tz::TimeZone};
-use std::mem;
 
 const PERIOD: Span = Span::from_millis(100);
 
@@ -123,8 +122,7 @@ impl Watch {
                 return events;
             }
             // What was taken before anybody looked is not told as new.
-            let is_old =
-                mem::replace(&mut self.last, Some(picture)).is_none() && !picture.is_waiting();
+            let is_old = self.last.replace(picture).is_none() && !picture.is_waiting();
             if !is_old {
                 self.pending = Some(Sample { picture, seen: now });
             }

@@ -1,5 +1,6 @@
 //! Each thing that can be wrong with a segment, in words that say what to do.
 
+use super::words::Ago;
 use crate::engine::time::Span;
 use crate::status::table::Signed;
 use crate::sys::shm::{SIZE, Unit};
@@ -194,7 +195,7 @@ impl fmt::Display for Finding {
             ),
             Self::RootsOwn { mode } => write!(
                 f,
-                "mode {mode:04o}: only root can write to it, webntpd as a user of its own cannot"
+                "mode {mode:04o}: it is root's and not for everybody, webntpd as a user of its own may be unable to write to it"
             ),
             Self::Public { mode } => write!(
                 f,
@@ -234,18 +235,18 @@ impl fmt::Display for Finding {
                 f,
                 "nobody writes: the last sample is {} old, and ntpd refuses one after 5 s; is webntpd running, and does \
                  it publish?",
-                Age(age)
+                Ago(age)
             ),
             Self::NotTaken { age } => write!(
                 f,
                 "no reader takes it: the sample has been waiting for {}, and a daemon takes it within seconds; is it \
                  running, with this unit?",
-                Age(age)
+                Ago(age)
             ),
             Self::Future { ahead } => write!(
                 f,
                 "the sample is {} in the future, chronyd refuses it: was the system clock set back?",
-                Age(ahead)
+                Ago(ahead)
             ),
             Self::HalfWritten => f.write_str(
                 "count is odd: a writer ended in the middle of a sample; start it again",
@@ -302,14 +303,5 @@ impl fmt::Display for Removal {
             f,
             "stop what has it, remove it with `ipcrm -M {key:#x}`, then start the daemon that reads it"
         )
-    }
-}
-
-/// A length of time of which seconds are enough.
-struct Age(Span);
-
-impl fmt::Display for Age {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3} s", self.0.as_secs_f64())
     }
 }

@@ -386,6 +386,19 @@ nothing is wrong
 }
 
 #[test]
+fn a_length_of_time_is_told_as_exactly_as_it_matters() {
+    for (seconds, told) in [
+        (6, "6.000 s"),
+        (599, "599.000 s"),
+        (600, "10 min"),
+        (7_200, "2 h"),
+        (172_800, "2 days"),
+    ] {
+        assert_eq!(words::Ago(Span::from_secs(seconds)).to_string(), told);
+    }
+}
+
+#[test]
 fn what_is_wrong_stands_before_what_is_worth_to_be_known() {
     let text = shown(
         &look(Found {

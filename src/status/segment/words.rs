@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::engine::time::{Span, Utc};
 use crate::status::table::{Length, Signed};
-use crate::sys::shm::{Found, Look, Picture, Reading};
+use crate::sys::shm::{Found, Look, Picture, Reading, Unit};
 use jiff::{Timestamp, tz::TimeZone};
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl Report<'_> {
 
     /// The segment in a row of [`HEADING`](Self::HEADING), without findings.
     pub fn row(&self) -> String {
-        let unit = self.look.unit;
+        let Unit(unit) = self.look.unit;
         let Some(found) = &self.look.found else {
             return format!("{unit:>4}  gone");
         };
@@ -38,7 +38,7 @@ impl Report<'_> {
             Some(picture) => format!(
                 "{:>12}  {:>10}  {}",
                 Signed(picture.offset()).to_string(),
-                Length(self.now - picture.receive()).to_string(),
+                Ago(self.now - picture.receive()).to_string(),
                 fate(picture),
             ),
             None => format!("{:>12}  {:>10}  {}", "-", "-", nothing(&found.reading)),
@@ -133,6 +133,20 @@ pub fn precision(precision: i32) -> String {
     }
 }
 
+/// A length of time, the coarser the longer it is.
+pub(super) struct Ago(pub(super) Span);
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_nanos() / 1_000_000_000 {
+            ..600 => write!(f, "{}", Length(self.0)),
+            seconds @ 600..7_200 => write!(f, "{} min", seconds / 60),
+            seconds @ 7_200..172_800 => write!(f, "{} h", seconds / 3_600),
+            seconds => write!(f, "{} days", seconds / 86_400),
+        }
+    }
+}
+
 fn sample(found: &Found) -> Option<&Picture> {
     match &found.reading {
         Reading::Copied(picture) if !picture.is_empty() => Some(picture),
@@ -161,14 +175,16 @@ fn direction(offset: Span) -> &'static str {
 
 fn age(age: Span) -> String {
     match age.as_nanos() {
-        ..0 => format!("{} in the future", Length(age.abs())),
-        0.. => format!("{} old", Length(age)),
+        ..0 => format!("{} in the future", Ago(age.abs())),
+        0.. => format!("{} old", Ago(age)),
     }
 }
 
 fn fate(picture: &Picture) -> &'static str {
     if picture.is_waiting() {
         "waiting for a reader"
+    } else if picture.count % 2 != 0 {
+        "perhaps half written"
     } else {
         "taken by a reader"
     }

@@ -533,6 +533,31 @@ mod tests {
     }
 
     #[test]
+    fn a_view_cannot_write_and_is_gone_when_dropped() {
+        let rig = Rig::new();
+        let id = create(rig.unit().key(), 0o600).expect("a free unit");
+        let mapped = || {
+            let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
+            let name = format!("/SYSV{:08x}", rig.unit().key());
+            let line = maps.lines().find(|line| line.contains(&name));
+            line.map(|line| line.contains(" r--s "))
+        };
+        let view = View::open(id).expect("ours");
+        assert!(matches!(view, Opened::Fits(_)));
+        assert_eq!(mapped(), Some(true));
+        drop(view);
+        assert_eq!(mapped(), None);
+        let copy = || match View::open(id).expect("ours") {
+            Opened::Fits(view) => view.copy(),
+            Opened::TooSmall => None,
+        };
+        attached(id).store(&CONTENTS);
+        let picture = copy().expect("nobody writes");
+        assert_eq!((picture.clock.sec, picture.clock.nsec), CONTENTS.clock);
+        assert_eq!((picture.receive.sec, picture.receive.usec), (-2, 999_999));
+    }
+
+    #[test]
     fn stat_tells_a_removed_segment_and_who_holds_it() {
         let rig = Rig::new();
         let id = create(rig.unit().key(), 0o640).expect("a free unit");

@@ -20,8 +20,13 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const EXIT_CODES: &str = "\
+const NOTES: &str = "\
 Nothing is written or removed, and the segment is attached only while it is copied.
+
+JSON: unit, key, segment (id, owner, owner_name, creator, creator_pid, permissions, size, attached, removed, \
+last_attach_ns, last_detach_ns, reading, sample), orphans (id, attached), well, findings (name, fault, text). A sample: \
+offset_ns (positive: the system clock is behind), clock_ns, receive_ns, age_ns, leap, precision (log2 of seconds), count, \
+mode, nsamples, valid. With --watch: event (segment, none, sample), fate of a sample (taken, replaced, waiting).
 
 Exit code 0: nothing is wrong. 1: something is, standard output says what; or the segment could not be looked at, \
 standard error says why. 2: the command line makes no sense. With --watch, 0 whenever it was ended.";
@@ -33,7 +38,7 @@ const USUAL_UNIT: Unit = Unit(2);
 const CYCLES: i64 = 4;
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = NOTES)]
 pub(super) struct Arguments {
     /// Which segment, 0 to 255: ntpd's 127.127.28.UNIT, chrony's `refclock SHM UNIT` [default: that of the configuration, else 2]
     #[arg(value_name = "UNIT")]

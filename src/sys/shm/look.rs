@@ -293,6 +293,10 @@ mod tests {
         let mut writer = Writer::new(rig.unit(), Policy::usual(rig.unit()));
         writer.attach().expect("nothing in the way");
         let id = rig.id();
+        let is_orphan = |orphans: &[Orphan]| orphans.iter().any(|orphan| orphan.id == id.0);
+        assert!(!is_orphan(
+            &look(rig.unit()).expect("anyone may look").orphans
+        ));
         rig.remove();
         let look = look(rig.unit()).expect("anyone may look");
         assert_eq!(look.found, None);

@@ -3,7 +3,7 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, query, serve, usual::usual};
+use super::{complain, query, serve, shm, usual::usual};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -37,12 +37,16 @@ struct Arguments {
 enum Command {
     /// Run a WebNTP server that tells the time of this machine's clock
     Serve(serve::Arguments),
+
+    /// Show an NTP shared memory segment without disturbing it, and say what is wrong with it
+    Shm(shm::Arguments),
 }
 
 /// Runs `webntp` with the process's arguments.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse_from(usual(std::env::args_os()));
     let result = match arguments.command {
+        Some(Command::Shm(arguments)) => return shm::run(&arguments),
         Some(Command::Serve(arguments)) => serve::run(&arguments).map_err(Into::into),
         None => query::run(&arguments.query),
     };

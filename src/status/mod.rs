@@ -2,12 +2,14 @@
 //!
 //! * `ledger`: what has been counted
 //! * `report`: all of it as plain data for others, and as JSON
+//! * `segment`: what is wrong with a shared memory segment, in words
 //! * `table`: a report for people
 //! * `control`: the socket on which the daemon hands out its report
 
 pub mod control;
 pub mod ledger;
 pub mod report;
+pub mod segment;
 pub mod table;
 
 #[cfg(test)]

@@ -1,19 +1,24 @@
-//! NTP shared memory, the writer's side: one sample at a time into the segment that ntpd's and chronyd's
-//! SHM refclocks read.
+//! NTP shared memory: the writer's side, one sample at a time into the segment that ntpd's and chronyd's
+//! SHM refclocks read; and a look at a segment that changes nothing.
 //!
 //! * `segment`: the system calls, the layout, the order of the stores; all `unsafe` code of the crate
 //! * `writer`: which segments to hold, and what they tell about the reader
+//! * `look`, `picture`: what is in a segment, without touching it
 //! * `refusal`: why a segment is not used, in words
 //! * `table`: what the kernel tells of segments that are not ours to open
 //!
-//! In: [`Stamp`]s. Out: [`Written`], or a [`ShmError`] that the next write may cure. Nothing here judges a
+//! In: [`Stamp`]s. Out: [`Written`], or a [`ShmError`] that the next write may cure; a [`Look`]. Nothing here judges a
 //! sample, reads a clock, or removes a segment that others use.
 
+mod look;
+mod picture;
 mod refusal;
 mod segment;
 mod table;
 mod writer;
 
+pub use look::{Found, Look, Orphan, Reading, look, units};
+pub use picture::{Picture, Split};
 pub use refusal::{Facts, ShmError};
 pub use writer::{ReaderState, Stamp, Writer, Written};
 
@@ -30,6 +35,9 @@ impl Unit {
         0x4e54_5030 + self.0 as u32
     }
 }
+
+/// Bytes of a sample; a smaller segment is of no use to anybody.
+pub const SIZE: usize = segment::SIZE;
 
 /// How a segment is made, and which ones are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

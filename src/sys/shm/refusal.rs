@@ -232,6 +232,8 @@ mod tests {
             size: 96,
             attached: 1,
             removed: false,
+            last_attach: 0,
+            last_detach: 0,
         }
     }
 

@@ -9,6 +9,7 @@
     reason = "SysV shared memory has no safe wrapper, and another process writes to it"
 )]
 
+use super::picture::{Picture, Split};
 use libc::{c_int, c_uint, key_t, time_t};
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -97,6 +98,10 @@ pub(super) struct Stat {
     pub(super) attached: u64,
     /// Its key is gone, and it goes with the last one who detaches.
     pub(super) removed: bool,
+    /// When somebody attached it last, in seconds since 1970; 0 for never.
+    pub(super) last_attach: i64,
+    /// When somebody detached it last, likewise.
+    pub(super) last_detach: i64,
 }
 
 /// The segment of `key`, whatever its size and mode.
@@ -132,6 +137,8 @@ pub(super) fn stat(id: Id) -> io::Result<Stat> {
         size: ds.shm_segsz,
         attached,
         removed: mode & SHM_DEST != 0,
+        last_attach: ds.shm_atime,
+        last_detach: ds.shm_dtime,
     })
 }
 
@@ -274,6 +281,95 @@ impl Drop for Segment {
     }
 }
 
+/// What came of opening a segment for a look.
+pub(super) enum Opened {
+    /// Room for a sample.
+    Fits(View),
+    /// Too small; it was detached again.
+    TooSmall,
+}
+
+/// A segment attached for reading only: the kernel would kill whoever wrote through it. Detached on drop.
+#[derive(Debug)]
+pub(super) struct View {
+    /// Mapped, readable and at least [`SIZE`] bytes long as long as this value lives.
+    address: NonNull<ShmTime>,
+}
+
+impl View {
+    /// Attaches a segment for reading.
+    pub(super) fn open(id: Id) -> io::Result<Opened> {
+        // SAFETY: the kernel chooses a free address, so that nothing mapped is replaced.
+        let address = unsafe { libc::shmat(id.0, ptr::null(), libc::SHM_RDONLY) };
+        if address.addr() == usize::MAX {
+            return Err(io::Error::last_os_error());
+        }
+        let address = NonNull::new(address.cast())
+            .ok_or_else(|| io::Error::other("shmat put the segment at address 0"))?;
+        // Detaches when it turns out not to fit. From here on the id cannot change its meaning.
+        let view = Self { address };
+        Ok(if stat(id)?.size < SIZE {
+            Opened::TooSmall
+        } else {
+            Opened::Fits(view)
+        })
+    }
+
+    /// A careful reader's copy, whether a sample waits or not: nothing when `count` moved meanwhile.
+    pub(super) fn copy(&self) -> Option<Picture> {
+        let before = self.count_now();
+        fence(Ordering::SeqCst);
+        let shared = self.address.as_ptr();
+        macro_rules! take {
+            ($field:ident) => {
+                // SAFETY: the mapping holds a whole ShmTime (see `address`), aligned as pages are; each
+                // field is an integer, for which any bits will do, read through a raw pointer. Other
+                // processes may write at the same time: hence volatile.
+                unsafe { ptr::read_volatile(&raw const (*shared).$field) }
+            };
+        }
+        let picture = Picture {
+            mode: take!(mode),
+            count: before,
+            clock: Split {
+                sec: take!(clock_sec),
+                usec: take!(clock_usec),
+                nsec: take!(clock_nsec),
+            },
+            receive: Split {
+                sec: take!(receive_sec),
+                usec: take!(receive_usec),
+                nsec: take!(receive_nsec),
+            },
+            leap: take!(leap),
+            precision: take!(precision),
+            nsamples: take!(nsamples),
+            valid: self.valid_now(),
+        };
+        fence(Ordering::SeqCst);
+        (self.count_now() == before).then_some(picture)
+    }
+
+    // Relaxed loads, with fences around them: others are not promised to work where nothing may be written.
+
+    fn valid_now(&self) -> i32 {
+        // SAFETY: mapped as long as `self` lives; this field is only ever used as an atomic.
+        unsafe { &(*self.address.as_ptr()).valid }.load(Ordering::Relaxed)
+    }
+
+    fn count_now(&self) -> i32 {
+        // SAFETY: mapped as long as `self` lives; this field is only ever used as an atomic.
+        unsafe { &(*self.address.as_ptr()).count }.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `open`, and no reference into it outlives `self`.
+        unsafe { libc::shmdt(self.address.as_ptr().cast()) };
+    }
+}
+
 /// What the tests do to segments in the place of readers, daemons and strangers.
 #[cfg(test)]
 pub(super) mod foreign {
@@ -306,6 +402,19 @@ pub(super) mod foreign {
         // SAFETY: mapped above, and nothing refers to it any more.
         unsafe { libc::shmdt(address) };
         bytes
+    }
+
+    /// Fills a segment with 96 bytes of anybody's choice.
+    pub(in super::super) fn fill(id: Id, bytes: &[u8; 96]) {
+        // SAFETY: the kernel chooses a free address.
+        let address = unsafe { libc::shmat(id.0, ptr::null(), 0) };
+        assert_ne!(address.addr(), usize::MAX, "tests may attach it");
+        for (at, &byte) in bytes.iter().enumerate() {
+            // SAFETY: tests fill only segments that are as large.
+            unsafe { ptr::write_volatile(address.cast::<u8>().add(at), byte) }
+        }
+        // SAFETY: mapped above, and nothing refers to it any more.
+        unsafe { libc::shmdt(address) };
     }
 
     impl Segment {
@@ -421,6 +530,31 @@ mod tests {
         });
         assert_eq!(reader.copy(), Some(sample(SAMPLES)), "the last one waits");
         println!("{taken} copies taken while the writer ran");
+    }
+
+    #[test]
+    fn a_view_cannot_write_and_is_gone_when_dropped() {
+        let rig = Rig::new();
+        let id = create(rig.unit().key(), 0o600).expect("a free unit");
+        let mapped = || {
+            let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
+            let name = format!("/SYSV{:08x}", rig.unit().key());
+            let line = maps.lines().find(|line| line.contains(&name));
+            line.map(|line| line.contains(" r--s "))
+        };
+        let view = View::open(id).expect("ours");
+        assert!(matches!(view, Opened::Fits(_)));
+        assert_eq!(mapped(), Some(true));
+        drop(view);
+        assert_eq!(mapped(), None);
+        let copy = || match View::open(id).expect("ours") {
+            Opened::Fits(view) => view.copy(),
+            Opened::TooSmall => None,
+        };
+        attached(id).store(&CONTENTS);
+        let picture = copy().expect("nobody writes");
+        assert_eq!((picture.clock.sec, picture.clock.nsec), CONTENTS.clock);
+        assert_eq!((picture.receive.sec, picture.receive.usec), (-2, 999_999));
     }
 
     #[test]

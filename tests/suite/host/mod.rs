@@ -44,14 +44,14 @@ fn provided(name: &str) -> PathBuf {
 }
 
 /// Debian's own Python: one of the user's may be out of reach for whoever runs the tests.
-fn python(source: &str) -> Command {
+pub(crate) fn python(source: &str) -> Command {
     let mut command = Command::new("/usr/bin/python3");
     command.args(["-I", "-S", "-u", "-c", source]);
     command
 }
 
 /// The same program and arguments, run by another user. Needs a sandbox with users.
-fn as_user(uid: u32, command: &Command) -> Command {
+pub(crate) fn as_user(uid: u32, command: &Command) -> Command {
     let mut other = Command::new("setpriv");
     other
         .args([format!("--reuid={uid}"), format!("--regid={uid}")])

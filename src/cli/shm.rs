@@ -8,13 +8,14 @@ mod watch;
 use super::{complain, run_to_end};
 use crate::config::{self, Config};
 use crate::engine::time::Span;
-use crate::status::segment::{self, Report};
+use crate::status::segment::{self, LookObject, Report};
 use crate::sys::clock::system_now;
 use crate::sys::shm::{Found, Look, Unit, look, units};
 use anyhow::Context;
 use clap::Args;
 use jiff::tz::TimeZone;
 use nix::unistd::{Uid, User};
+use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -101,7 +102,7 @@ fn one(unit: Unit, quiet: Span, json: bool) -> anyhow::Result<bool> {
     let look = look(unit)?;
     with_report(&look, quiet, |report| {
         if json {
-            print(segment::look_object(report))?;
+            print_json(&LookObject::new(report))?;
         } else {
             put(report)?;
         }
@@ -120,7 +121,7 @@ fn all(quiet: Span, json: bool) -> anyhow::Result<bool> {
         with_report(look, quiet, |report| {
             is_well &= report.is_well();
             if json {
-                return print(segment::look_object(report));
+                return print_json(&LookObject::new(report));
             }
             let wrong = report.findings.iter().filter(|finding| finding.is_fault());
             faults.extend(wrong.map(|finding| format!("wrong: unit {}: {finding}", look.unit)));
@@ -158,6 +159,11 @@ fn owner_name(found: &Found) -> Option<String> {
 /// Writes a line at once: who reads a pipe wants to see it now.
 fn print(line: impl Display) -> anyhow::Result<()> {
     put(format_args!("{line}\n"))
+}
+
+/// Writes a JSON object as a line.
+fn print_json(object: &impl Serialize) -> anyhow::Result<()> {
+    print(serde_json::to_string(object)?)
 }
 
 fn put(text: impl Display) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ mod json;
 mod words;
 
 pub use finding::Finding;
-pub use json::{Object, found_object, look_object, sample_object};
+pub use json::{FoundObject, LookObject, SampleObject};
 pub use words::{Report, precision};
 
 use crate::engine::time::{Span, Utc};

@@ -3,15 +3,16 @@
 //! In: looks, ten a second. Out: [`Event`]s. A sample is told when it is known what became of it: taken, replaced by the next one, or
 //! left waiting for longer than any daemon needs. What a faster writer replaces between two looks goes unseen.
 
-use super::{owner_name, print};
+use super::{owner_name, print, print_json};
 use crate::engine::time::{Span, Utc};
-use crate::status::segment::{Object, found_object, precision, sample_object};
+use crate::status::segment::{FoundObject, SampleObject, precision};
 use crate::status::table::{Length, Signed};
 use crate::sys::clock::{pair_now, raw_now, sleep_until};
 use crate::sys::shm::{Found, Look, Picture, Reading, Unit, look};
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
 use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
 
 const PERIOD: Span = Span::from_millis(100);
 
@@ -25,7 +26,7 @@ pub(super) async fn run(unit: Unit, json: bool) -> anyhow::Result<()> {
     let zone = TimeZone::system();
     let show = |event: &Event| {
         if json {
-            print(event.object())
+            print_json(&event.object())
         } else {
             print(event.line(unit, &zone))
         }
@@ -71,7 +72,8 @@ struct Sample {
     seen: Utc,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 enum Fate {
     /// A reader took it.
     Taken,
@@ -192,28 +194,40 @@ impl Event {
         }
     }
 
-    /// `event`: `segment` (with the members of a segment), `none` (`gone`: there was one, `removed`: it is still in use), or `sample`
-    /// (with those of a sample, its age when it was seen, and `fate`: `taken`, `replaced`, `waiting`).
-    fn object(&self) -> Object {
-        let event = |name| Object::default().text("event", name);
-        match self {
-            Self::None { removed, gone } => event("none").put("gone", gone).put("removed", removed),
+    fn object(&self) -> EventObject {
+        match *self {
+            Self::None { removed, gone } => EventObject::None { gone, removed },
             Self::Segment(found, now) => {
-                let owner = owner_name(found);
-                event("segment").put("segment", found_object(found, owner.as_deref(), *now))
+                let owner = owner_name(&found);
+                let segment = FoundObject::new(&found, owner.as_deref(), now);
+                EventObject::Segment { segment }
             }
-            Self::Sample(Sample { picture, seen }, fate) => event("sample")
-                .text(
-                    "fate",
-                    match fate {
-                        Fate::Taken => "taken",
-                        Fate::Replaced => "replaced",
-                        Fate::Waiting => "waiting",
-                    },
-                )
-                .put("sample", sample_object(picture, *seen)),
+            Self::Sample(Sample { picture, seen }, fate) => EventObject::Sample {
+                fate,
+                sample: SampleObject::new(&picture, seen),
+            },
         }
     }
+}
+
+/// An event for programs.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum EventObject {
+    Segment {
+        segment: FoundObject,
+    },
+    None {
+        /// There was one.
+        gone: bool,
+        /// It is still in use.
+        removed: bool,
+    },
+    Sample {
+        fate: Fate,
+        /// Its age is that of when it was seen.
+        sample: SampleObject,
+    },
 }
 
 /// The time of day, which is all that a line of many needs.

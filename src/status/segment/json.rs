@@ -2,134 +2,154 @@
 
 use super::{Finding, Report};
 use crate::engine::time::Utc;
-use crate::sys::shm::{Found, Look, Picture, Reading};
-use std::fmt::{Display, Write as _};
+use crate::sys::shm::{Found, Orphan, Picture, Reading};
+use serde::Serialize;
 
-/// A JSON object under construction, on one line.
-#[derive(Clone, Debug, Default)]
-pub struct Object(String);
+/// All that is to be told of a look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LookObject {
+    unit: u8,
+    key: u32,
+    /// Null if there is none.
+    segment: Option<FoundObject>,
+    orphans: Vec<OrphanObject>,
+    well: bool,
+    findings: Vec<FindingObject>,
+}
 
-impl Object {
-    /// A member whose value is JSON already: a number, `true`, `null`, another object.
-    pub fn put(mut self, name: &str, value: impl Display) -> Self {
-        let comma = if self.0.is_empty() { "" } else { "," };
-        write!(self.0, "{comma}{}:{value}", quoted(name)).expect("a string takes all");
-        self
-    }
+/// A segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FoundObject {
+    id: i32,
+    owner: u32,
+    /// Null if he has no name.
+    owner_name: Option<String>,
+    creator: u32,
+    creator_pid: u32,
+    /// Octal.
+    permissions: String,
+    size: usize,
+    attached: u64,
+    removed: bool,
+    /// Since 1970; null for never.
+    last_attach_ns: Option<i64>,
+    last_detach_ns: Option<i64>,
+    /// `copied`, `empty`, `restless`, `too-small`, `denied`, `spared` or `failed`.
+    reading: &'static str,
+    /// Null if unknown or never written.
+    sample: Option<SampleObject>,
+}
 
-    /// A member that is a text.
-    pub fn text(self, name: &str, value: &str) -> Self {
-        let value = quoted(value);
-        self.put(name, value)
-    }
+/// A sample.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SampleObject {
+    /// Clock − receive: positive when the system clock is behind.
+    offset_ns: i64,
+    clock_ns: i64,
+    receive_ns: i64,
+    age_ns: i64,
+    leap: i32,
+    /// log2 of seconds.
+    precision: i32,
+    count: i32,
+    mode: i32,
+    nsamples: i32,
+    valid: i32,
+}
 
-    /// A member that may be `null`.
-    fn optional(self, name: &str, value: Option<impl Display>) -> Self {
-        match value {
-            Some(value) => self.put(name, value),
-            None => self.put(name, "null"),
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct OrphanObject {
+    id: i32,
+    attached: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct FindingObject {
+    name: &'static str,
+    /// Else it is a note.
+    fault: bool,
+    text: String,
+}
+
+impl LookObject {
+    /// The members of a report.
+    pub fn new(report: &Report<'_>) -> Self {
+        let look = report.look;
+        let found = look.found.as_ref();
+        Self {
+            unit: look.unit.0,
+            key: look.unit.key(),
+            segment: found.map(|found| FoundObject::new(found, report.owner, report.now)),
+            orphans: look.orphans.iter().map(OrphanObject::new).collect(),
+            well: report.is_well(),
+            findings: report.findings.iter().map(FindingObject::new).collect(),
         }
     }
 }
 
-impl Display for Object {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{{{}}}", self.0)
-    }
-}
-
-/// `unit`, `key`, `segment` (null if there is none), `orphans`, `well`, `findings`.
-pub fn look_object(report: &Report<'_>) -> Object {
-    let Look {
-        unit,
-        found,
-        orphans,
-    } = report.look;
-    let segment = found.map(|found| found_object(&found, report.owner, report.now));
-    let orphans = orphans.iter().map(|orphan| {
-        Object::default()
-            .put("id", orphan.id)
-            .put("attached", orphan.attached)
-    });
-    Object::default()
-        .put("unit", unit)
-        .put("key", unit.key())
-        .optional("segment", segment)
-        .put("orphans", list(orphans))
-        .put("well", report.is_well())
-        .put("findings", list(report.findings.iter().map(finding)))
-}
-
-/// `id`, `owner`, `owner_name` (null if unknown), `creator`, `creator_pid`, `permissions` (octal, as text), `size`, `attached`,
-/// `removed`, `last_attach_ns`, `last_detach_ns` (since 1970; null for never), `reading`, `sample` (null if unknown or never
-/// written).
-pub fn found_object(found: &Found, owner: Option<&str>, now: Utc) -> Object {
-    let nanos = |when: Option<Utc>| when.map(Utc::as_nanos);
-    let (reading, sample) = match found.reading {
-        Reading::Copied(picture) if picture.is_empty() => ("empty", None),
-        Reading::Copied(picture) => ("copied", Some(sample_object(&picture, now))),
-        Reading::Restless => ("restless", None),
-        Reading::TooSmall => ("too-small", None),
-        Reading::Denied { .. } => ("denied", None),
-        Reading::Spared => ("spared", None),
-        Reading::Failed { .. } => ("failed", None),
-    };
-    Object::default()
-        .put("id", found.id)
-        .put("owner", found.facts.owner)
-        .optional("owner_name", owner.map(quoted))
-        .put("creator", found.facts.creator)
-        .put("creator_pid", found.creator_pid)
-        .text("permissions", &format!("{:04o}", found.facts.mode))
-        .put("size", found.facts.size)
-        .put("attached", found.attached)
-        .put("removed", found.removed)
-        .optional("last_attach_ns", nanos(found.last_attach))
-        .optional("last_detach_ns", nanos(found.last_detach))
-        .text("reading", reading)
-        .optional("sample", sample)
-}
-
-/// `offset_ns` (clock − receive: positive when the system clock is behind), `clock_ns`, `receive_ns` (since 1970), `age_ns`, `leap`,
-/// `precision` (log2 of seconds), `count`, `mode`, `nsamples`, `valid`.
-pub fn sample_object(picture: &Picture, now: Utc) -> Object {
-    Object::default()
-        .put("offset_ns", picture.offset().as_nanos())
-        .put("clock_ns", picture.clock().as_nanos())
-        .put("receive_ns", picture.receive().as_nanos())
-        .put("age_ns", (now - picture.receive()).as_nanos())
-        .put("leap", picture.leap)
-        .put("precision", picture.precision)
-        .put("count", picture.count)
-        .put("mode", picture.mode)
-        .put("nsamples", picture.nsamples)
-        .put("valid", picture.valid)
-}
-
-/// `name`, `fault` (else it is a note), `text`.
-fn finding(finding: &Finding) -> Object {
-    Object::default()
-        .text("name", finding.name())
-        .put("fault", finding.is_fault())
-        .text("text", &finding.to_string())
-}
-
-fn list(objects: impl Iterator<Item = Object>) -> String {
-    let objects: Vec<String> = objects.map(|object| object.to_string()).collect();
-    format!("[{}]", objects.join(","))
-}
-
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => {
-                write!(quoted, "\\u{:04x}", u32::from(c)).expect("a string takes all");
-            }
-            c => quoted.push(c),
+impl FoundObject {
+    /// The members of a segment, whose owner has that name, looked at `now`.
+    pub fn new(found: &Found, owner: Option<&str>, now: Utc) -> Self {
+        let (reading, sample) = match found.reading {
+            Reading::Copied(picture) if picture.is_empty() => ("empty", None),
+            Reading::Copied(picture) => ("copied", Some(SampleObject::new(&picture, now))),
+            Reading::Restless => ("restless", None),
+            Reading::TooSmall => ("too-small", None),
+            Reading::Denied { .. } => ("denied", None),
+            Reading::Spared => ("spared", None),
+            Reading::Failed { .. } => ("failed", None),
+        };
+        Self {
+            id: found.id,
+            owner: found.facts.owner,
+            owner_name: owner.map(str::to_owned),
+            creator: found.facts.creator,
+            creator_pid: found.creator_pid,
+            permissions: format!("{:04o}", found.facts.mode),
+            size: found.facts.size,
+            attached: found.attached,
+            removed: found.removed,
+            last_attach_ns: found.last_attach.map(Utc::as_nanos),
+            last_detach_ns: found.last_detach.map(Utc::as_nanos),
+            reading,
+            sample,
         }
     }
-    quoted.push('"');
-    quoted
+}
+
+impl SampleObject {
+    /// The members of a sample, looked at `now`.
+    pub fn new(picture: &Picture, now: Utc) -> Self {
+        Self {
+            offset_ns: picture.offset().as_nanos(),
+            clock_ns: picture.clock().as_nanos(),
+            receive_ns: picture.receive().as_nanos(),
+            age_ns: (now - picture.receive()).as_nanos(),
+            leap: picture.leap,
+            precision: picture.precision,
+            count: picture.count,
+            mode: picture.mode,
+            nsamples: picture.nsamples,
+            valid: picture.valid,
+        }
+    }
+}
+
+impl OrphanObject {
+    fn new(orphan: &Orphan) -> Self {
+        Self {
+            id: orphan.id,
+            attached: orphan.attached,
+        }
+    }
+}
+
+impl FindingObject {
+    fn new(finding: &Finding) -> Self {
+        Self {
+            name: finding.name(),
+            fault: finding.is_fault(),
+            text: finding.to_string(),
+        }
+    }
 }

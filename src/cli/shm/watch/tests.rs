@@ -162,7 +162,7 @@ fn a_line_tells_time_offset_age_precision_and_fate() {
         "12:26:40.400  offset +25.000 ms, 400.000 ms old, precision 976.563 us, taken"
             .replace("12:26:40.400", &time(at(4), &TimeZone::UTC))
     );
-    let json = event.object().to_string();
+    let json = serde_json::to_string(&event.object()).unwrap();
     assert!(
         json.starts_with(
             "{\"event\":\"sample\",\"fate\":\"taken\",\"sample\":{\"offset_ns\":25000000,"

@@ -3,6 +3,7 @@
 mod burst;
 pub mod daemon;
 mod demo;
+mod doctor;
 mod feed;
 mod leap_seconds;
 mod query;

@@ -3,7 +3,7 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, query, serve, shm, usual::usual};
+use super::{complain, doctor, query, serve, shm, usual::usual};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -40,6 +40,9 @@ enum Command {
 
     /// Show an NTP shared memory segment without disturbing it, and say what is wrong with it
     Shm(shm::Arguments),
+
+    /// Walk the whole chain, from the configuration to ntpd or chronyd, and say what is wrong and what to do
+    Doctor(doctor::Arguments),
 }
 
 /// Runs `webntp` with the process's arguments.
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse_from(usual(std::env::args_os()));
     let result = match arguments.command {
         Some(Command::Shm(arguments)) => return shm::run(&arguments),
+        Some(Command::Doctor(arguments)) => return doctor::run(&arguments),
         Some(Command::Serve(arguments)) => serve::run(&arguments).map_err(Into::into),
         None => query::run(&arguments.query),
     };

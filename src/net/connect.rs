@@ -52,7 +52,10 @@ pub(super) async fn connect(
     Ok(Connected { socket, stamps })
 }
 
-async fn addresses(target: &Target, deadlines: &Deadlines) -> Result<Vec<SocketAddr>, Error> {
+pub(super) async fn addresses(
+    target: &Target,
+    deadlines: &Deadlines,
+) -> Result<Vec<SocketAddr>, Error> {
     let found = match &target.host {
         Host::Ipv4(address) => vec![(*address, target.port).into()],
         Host::Ipv6(address) => vec![(*address, target.port).into()],
@@ -92,7 +95,7 @@ fn of_family(mut found: Vec<SocketAddr>, target: &Target) -> Result<Vec<SocketAd
 
 /// Connects to the first address that answers. Each gets an equal share of the time that is left, so
 /// that one which swallows packets (a broken IPv6 route, mostly) does not use up all of it.
-async fn any_of(
+pub(super) async fn any_of(
     addresses: &[SocketAddr],
     target: &Target,
     deadlines: &Deadlines,

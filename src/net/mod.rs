@@ -17,6 +17,7 @@ mod http;
 mod link;
 mod request;
 mod stream;
+mod survey;
 mod target;
 mod tls;
 mod upgrade;
@@ -28,6 +29,7 @@ mod testing;
 pub use answer::Answer;
 pub use deadline::{Deadlines, Phase};
 pub use error::{CertificateFault, Error};
+pub use survey::{Survey, survey};
 pub use target::{Target, TargetError};
 pub use tls::Tls;
 

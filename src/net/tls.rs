@@ -72,6 +72,13 @@ impl Tls {
             .await
             .map_err(|error| handshake_error(name, &error))
     }
+
+    /// Who judges certificates, at the time that it is given.
+    pub(super) fn verifier(&self) -> Result<Verifier, Error> {
+        let provider = Arc::new(ring::default_provider());
+        Verifier::new_with_extra_roots(self.extra_roots.clone(), provider)
+            .map_err(|cause| Error::Roots { cause })
+    }
 }
 
 fn handshake_error(name: &ServerName<'_>, error: &io::Error) -> Error {

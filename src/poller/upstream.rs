@@ -194,6 +194,14 @@ impl Ask for Upstream {
 }
 
 impl Trouble {
+    /// Why the reply is not used, if one came.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &self.error {
+            Cause::Refused(refusal) => Some(refusal),
+            Cause::Net(_) | Cause::Impossible(_) => None,
+        }
+    }
+
     /// What the source's machine must know of it.
     pub fn into_failure(self) -> Failure {
         let retry_after = match &self.error {

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod demo;
+mod doctor;
 mod fake;
 mod feeding;
 mod flood;

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
@@ -15,7 +16,10 @@ use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::version::{TLS12, TLS13};
 
+use super::clock::{Clock, OsClock, SECOND_NS};
 use super::path::Delay;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// A certificate authority, and the key of all its leaves. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -65,6 +69,8 @@ pub(crate) enum Leaf {
     Good,
     /// The same, valid in 2019 only.
     Expired,
+    /// The same, valid for five more days.
+    EndingSoon,
     /// The same, valid from 2099 on.
     NotYetValid,
     /// For `elsewhere.test`, at any time.
@@ -75,7 +81,9 @@ impl Leaf {
     fn params(self) -> CertificateParams {
         let names: &[&str] = match self {
             Self::WrongName => &["elsewhere.test"],
-            Self::Good | Self::Expired | Self::NotYetValid => &["127.0.0.1", "localhost"],
+            Self::Good | Self::Expired | Self::EndingSoon | Self::NotYetValid => {
+                &["127.0.0.1", "localhost"]
+            }
         };
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("these are names");
@@ -84,6 +92,11 @@ impl Leaf {
             Self::Expired => {
                 params.not_before = date_time_ymd(2019, 1, 1);
                 params.not_after = date_time_ymd(2020, 1, 1);
+            }
+            Self::EndingSoon => {
+                let now = OsClock { offset_ns: 0 }.read().utc_ns / SECOND_NS;
+                let now = Duration::from_secs(now.try_into().expect("after 1970"));
+                params.not_after = date_time_ymd(1970, 1, 1) + now + 5 * DAY;
             }
             Self::NotYetValid => params.not_before = date_time_ymd(2099, 1, 1),
         }

@@ -29,7 +29,7 @@ fn daemon(program: &str) -> Command {
 }
 
 /// A file or directory that `tests/run` provides.
-fn provided(name: &str) -> PathBuf {
+pub(crate) fn provided(name: &str) -> PathBuf {
     let root = std::env::var_os("WEBNTPD_DAEMONS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/daemons"),
         PathBuf::from,

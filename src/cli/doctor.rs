@@ -1,0 +1,275 @@
+//! `webntp doctor`: walks the whole chain, in the order in which the time travels, and says for each link what is right and what
+//! to do.
+//!
+//! ```text
+//! configuration ─▶ sources ─▶ daemon ─▶ segment, sockets ─▶ ntpd or chronyd ─▶ its own view
+//! ```
+//!
+//! * here: what is looked at, all at once, and the order in which it is told
+//! * `configuration`, `source`, `clock`, `daemon`, `segment`, `reader`, `view`: each link, what is seen of it apart from what is made of it
+//! * `link`: what was found, for people and for programs
+//! * `rights`, `probe`: what a user may do with a file; other programs, asked for a few lines
+//!
+//! Nothing is written, started or ended, and the segment is not disturbed. Each server is connected to twice and asked once.
+
+mod clock;
+mod configuration;
+mod daemon;
+mod link;
+mod probe;
+mod reader;
+mod rights;
+mod segment;
+mod source;
+mod view;
+
+use super::{complain, run_to_end};
+use crate::config::{Config, Control, Source};
+use crate::engine::time::{Span, Utc};
+use crate::status::control::{self, AskError};
+use crate::status::report::Report;
+use crate::sys::clock::system_now;
+use crate::sys::shm::{Look, ShmError, Unit, look};
+use anyhow::Context;
+use clap::Args;
+use clock::Sample;
+use configuration::{Seen, USER};
+use link::{Diagnosis, Link};
+use probe::Said;
+use reader::{Daemon, Output};
+use rights::Person;
+use segment::Sock;
+use source::{Unfit, Visit};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const NOTES: &str = "\
+Each link is `ok`, a `note` (it works, or may), a `FAULT`, or `-` where it was not looked at; below it stands what to do. Nothing is \
+changed, and each server is asked once. It takes half a minute at the most. What an ordinary user may not see is said; with sudo all \
+is seen.
+
+JSON: faults (how many), verdict, links (name, state: ok, note, fault, skipped; text; remedy, or null).
+
+Exit code 0: no fault. 1: there is one, standard output says which; or it could not be told, standard error says why. 2: the command \
+line makes no sense.";
+
+/// Of a unit that no configuration names.
+const USUAL_UNIT: u8 = 2;
+
+/// A writer that misses this many of its cycles is silent.
+const CYCLES: i64 = 4;
+
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(super) struct Arguments {
+    /// The configuration of webntpd
+    #[arg(long, value_name = "FILE", default_value = super::daemon::DEFAULT_CONFIG)]
+    config: PathBuf,
+
+    /// The daemon's control socket [default: that of the configuration, else /run/webntpd/control.sock]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// Ask no server
+    #[arg(long)]
+    no_network: bool,
+}
+
+/// Looks at everything once.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    match try_run(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether there is no fault.
+fn try_run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let diagnosis = run_to_end(diagnose(arguments))?;
+    let text = if arguments.json {
+        serde_json::to_string(&diagnosis)?
+    } else {
+        diagnosis.to_string()
+    };
+    match writeln!(io::stdout(), "{text}") {
+        // Whoever closed the pipe has seen enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            return Err(error).context("cannot write to standard output");
+        }
+        _ => {}
+    }
+    Ok(diagnosis.is_well())
+}
+
+/// Looks at all links at once, and tells them in their order.
+async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
+    let person = Person::named(USER);
+    let seen = Seen::look(&arguments.config, person.as_ref());
+    let config = seen.config();
+    let socket = arguments.socket.clone().unwrap_or_else(|| {
+        let control = config.and_then(|config| config.control.clone());
+        control.unwrap_or_else(Control::default).path
+    });
+    let unit = config.map_or(USUAL_UNIT, |config| config.shm.unit);
+    let local = tokio::task::spawn_blocking(move || Local::look(unit, &socket, person.as_ref()));
+    let sources = match config {
+        Some(config) if !arguments.no_network => config.sources.clone(),
+        _ => Vec::new(),
+    };
+    let visits = visit_all(sources).await?;
+    let local = local.await?;
+
+    let mut links = seen.judge();
+    links.extend(judge_sources(config, &visits, arguments.no_network));
+    links.extend(local.judge(config, unit));
+    Ok(Diagnosis::new(links))
+}
+
+type Visited = (Source, Result<Visit, Unfit>);
+
+async fn visit_all(sources: Vec<Source>) -> anyhow::Result<Vec<Visited>> {
+    let tasks: Vec<_> = sources
+        .into_iter()
+        .map(|source| (source.clone(), tokio::spawn(source::visit(source))))
+        .collect();
+    let mut visits = Vec::new();
+    for (source, task) in tasks {
+        visits.push((source, task.await?));
+    }
+    Ok(visits)
+}
+
+fn judge_sources(config: Option<&Config>, visits: &[Visited], no_network: bool) -> Vec<Link> {
+    let answers: Vec<(&str, Sample)> = visits
+        .iter()
+        .filter_map(|(source, visit)| Some((source.name.as_str(), visit.as_ref().ok()?.sample()?)))
+        .collect();
+    let samples: Vec<Sample> = answers.iter().map(|(_, sample)| *sample).collect();
+    let wrong = clock::wrong(system_now(), &samples);
+    let mut links = vec![clock::judge(wrong.as_ref(), &samples)];
+    for (source, visit) in visits {
+        match visit {
+            Ok(visit) => links.extend(visit.judge(source, wrong.as_ref())),
+            Err(why) => links.push(
+                Link::fault(format!("name of {}", source.name), why)
+                    .remedy("correct `url`, or let this user read what `ca-file` names"),
+            ),
+        }
+    }
+    match config {
+        None => links.push(Link::skipped(
+            "sources",
+            "there is no configuration that names them",
+        )),
+        Some(config) if !config.sources.is_empty() => {
+            if no_network {
+                links.push(Link::skipped("sources", "as --no-network says"));
+            }
+            let heard: Vec<&str> = answers.iter().map(|(name, _)| *name).collect();
+            links.push(clock::operators(config, (!no_network).then_some(&heard)));
+        }
+        Some(_) => {}
+    }
+    links.extend(clock::agreement(&answers));
+    links
+}
+
+/// What was seen on this machine.
+struct Local {
+    systemd: Option<daemon::Unit>,
+    asked: Result<Report, AskError>,
+    socks: Vec<Sock>,
+    look: Result<Look, ShmError>,
+    /// The system clock just after the look.
+    looked: Utc,
+    daemons: Vec<Daemon>,
+    views: Vec<Option<Said>>,
+}
+
+impl Local {
+    fn look(unit: u8, socket: &Path, person: Option<&Person>) -> Self {
+        let asked = control::ask(socket).map(|(report, _)| report);
+        let socks = asked.as_ref().map(sock_paths).unwrap_or_default();
+        let daemons = reader::running();
+        Self {
+            systemd: systemd(),
+            socks: socks.iter().map(|path| Sock::look(path, person)).collect(),
+            asked,
+            views: daemons
+                .iter()
+                .map(|daemon| view::look(daemon.kind))
+                .collect(),
+            daemons,
+            look: look(Unit(unit)),
+            looked: system_now(),
+        }
+    }
+
+    fn judge(&self, config: Option<&Config>, unit: u8) -> Vec<Link> {
+        let mut links = Vec::new();
+        match &self.systemd {
+            Some(unit) => links.push(unit.judge(self.asked.is_ok())),
+            None => links.push(Link::skipped("systemd unit", "systemd does not run here")),
+        }
+        links.extend(daemon::judge(&self.asked, config));
+        let quiet = config.map_or(Span::ZERO, |config| config.cycle.times(CYCLES));
+        match &self.look {
+            Ok(look) => links.extend(segment::judge(
+                look,
+                self.looked,
+                quiet.max(crate::status::segment::QUIET),
+            )),
+            Err(error) => {
+                links.push(Link::note("segment", error.to_string()).remedy("run this with sudo"))
+            }
+        }
+        links.extend(self.socks.iter().map(Sock::judge));
+        let mut outputs = vec![Output::Shm(unit)];
+        let paths = self.asked.as_ref().map(sock_paths).unwrap_or_default();
+        outputs.extend(paths.into_iter().map(Output::Sock));
+        links.extend(reader::judge(&self.daemons, &outputs));
+        for (daemon, said) in self.daemons.iter().zip(&self.views) {
+            if let Some(said) = said {
+                links.push(view::judge(daemon.kind, said, daemon.clock(&outputs), unit));
+            }
+        }
+        links
+    }
+}
+
+/// The sockets that the daemon sends to, which it calls SOCK(path).
+fn sock_paths(report: &Report) -> Vec<PathBuf> {
+    let names = report.outputs.iter().map(|output| output.name.as_str());
+    names
+        .filter_map(|name| name.strip_prefix("SOCK(")?.strip_suffix(')'))
+        .map(PathBuf::from)
+        .collect()
+}
+
+/// What systemd says of our unit, where it runs.
+fn systemd() -> Option<daemon::Unit> {
+    Path::new("/run/systemd/system").exists().then_some(())?;
+    let word = |verb| match probe::ask("systemctl", &[verb, "webntpd.service"]) {
+        Said::Lines(lines) => lines.lines().next().map(|line| line.trim().to_owned()),
+        Said::Missing | Said::Nothing(_) => None,
+    };
+    let enabled = word("is-enabled")?;
+    let is_missing = enabled.contains("No such file") || enabled.is_empty();
+    Some(daemon::Unit {
+        enabled: if is_missing {
+            "not-found".to_owned()
+        } else {
+            enabled
+        },
+        active: word("is-active")?,
+    })
+}

@@ -1,0 +1,255 @@
+//! A source, from its name to one sample.
+//!
+//! In: a source of the configuration. Out: how far the way leads, one sample if it leads to the end, and what to do where it does not.
+//! A server is connected to twice and asked once.
+
+use super::clock::{Sample, Wrong};
+use super::link::Link;
+use crate::config::{self, Source};
+use crate::engine::time::Span;
+use crate::net::{CertificateFault, Deadlines, Error, Phase, Survey, Target, Tls, survey};
+use crate::poller::{Upstream, UpstreamSettings};
+use crate::protocol::refusal::Refusal;
+use crate::status::table::{Length, Signed};
+use crate::sys::clock::pair_now;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The longest that one phase may take, whatever the configuration allows: somebody waits for it.
+const PATIENCE: Span = Span::from_secs(5);
+
+/// The longest that a sample may take, with all redirects.
+const SAMPLE_DUE: Duration = Duration::from_secs(12);
+
+/// A certificate that ends sooner should have been renewed: authorities suggest a third of 90 days before.
+const SOON_DAYS: i64 = 14;
+
+/// What came of visiting a source.
+#[derive(Debug)]
+pub(super) struct Visit {
+    survey: Survey,
+    /// None if it did not come to it.
+    sample: Option<Result<Sample, Missed>>,
+}
+
+/// Why there is no sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Missed {
+    reason: String,
+    /// A page came where a time was due.
+    is_portal: bool,
+}
+
+/// Why a source could not be visited at all: in words.
+pub(super) type Unfit = String;
+
+/// Visits a source, in half a minute at the most.
+pub(super) async fn visit(source: Source) -> Result<Visit, Unfit> {
+    let target = Target::new(source.url.clone()).map_err(|error| error.to_string())?;
+    let target = target.with_address_family(source.address_family);
+    let roots = source
+        .ca_file
+        .as_deref()
+        .map_or(Ok(Vec::new()), config::certificates);
+    let tls = Arc::new(Tls::new(roots.map_err(|error| error.to_string())?));
+    let deadlines = Deadlines::each(source.timeout.min(PATIENCE));
+    let survey = survey(&target, &tls, &deadlines).await;
+    if !survey.is_through() {
+        return Ok(Visit {
+            survey,
+            sample: None,
+        });
+    }
+    let settings = UpstreamSettings {
+        kind: source.protocol,
+        rounding: source.rounding,
+        offset: source.offset,
+        deadlines,
+    };
+    let mut upstream = Upstream::new(target, tls, settings);
+    let sample = match timeout(SAMPLE_DUE, upstream.exchange()).await {
+        Ok(Ok(exchange)) => {
+            let delay = exchange.delay();
+            Ok(Sample {
+                offset: pair_now().offset(exchange.middle()),
+                bound: delay.half(),
+                delay,
+            })
+        }
+        Ok(Err(trouble)) => Err(Missed {
+            is_portal: matches!(
+                trouble.refusal(),
+                Some(Refusal::Html | Refusal::PageInstead { .. })
+            ),
+            reason: trouble.to_string(),
+        }),
+        Err(_) => Err(Missed {
+            reason: format!("no sample within {} s", SAMPLE_DUE.as_secs()),
+            is_portal: false,
+        }),
+    };
+    Ok(Visit {
+        survey,
+        sample: Some(sample),
+    })
+}
+
+impl Visit {
+    pub(super) fn sample(&self) -> Option<Sample> {
+        self.sample.clone()?.ok()
+    }
+
+    /// The links of a source; `clock` is what is wrong with the system clock.
+    pub(super) fn judge(&self, source: &Source, clock: Option<&Wrong>) -> Vec<Link> {
+        let link = |what: &str| format!("{what} of {}", source.name);
+        let mut links = Vec::new();
+        match &self.survey.addresses {
+            Ok(addresses) => {
+                let list: Vec<String> = addresses
+                    .iter()
+                    .map(|address| address.ip().to_string())
+                    .collect();
+                let host = source.url.host_str().unwrap_or_default();
+                links.push(Link::ok(
+                    link("name"),
+                    format!("{host} is {}", list.join(", ")),
+                ));
+            }
+            Err(error) => links.push(
+                Link::fault(link("name"), error.to_string()).remedy(name_remedy(error, source)),
+            ),
+        }
+        match &self.survey.peer {
+            Some(Ok(peer)) => links.push(Link::ok(link("connection"), format!("{peer} answers"))),
+            Some(Err(error)) => {
+                links.push(
+                    Link::fault(link("connection"), error.to_string())
+                        .remedy(connect_remedy(error)),
+                );
+            }
+            None => links.push(Link::skipped(link("connection"), "no address is known")),
+        }
+        match &self.survey.certificate_days {
+            Some(Ok(days)) => links.push(certificate(link("certificate"), *days)),
+            Some(Err(error)) => links.push(tls_fault(link("certificate"), error, clock)),
+            None if !source.is_encrypted() => links.push(Link::ok(
+                link("certificate"),
+                "none, in clear text: whoever is in between can change the time",
+            )),
+            None => links.push(Link::skipped(link("certificate"), "there is no connection")),
+        }
+        links.push(match &self.sample {
+            Some(Ok(sample)) => Link::ok(
+                link("sample"),
+                format!(
+                    "offset {} ± {}, delay {}",
+                    Signed(sample.offset),
+                    Length(sample.bound),
+                    Length(sample.delay)
+                ),
+            ),
+            Some(Err(missed)) => Link::fault(link("sample"), &missed.reason).remedy(if missed.is_portal {
+                "open any page in a browser: behind a captive portal, log in there or have this machine exempted; else \
+                 correct `url` and `protocol`"
+            } else {
+                "see whether `url` and `protocol` are right (`webntp URL` asks it as well), and whether its operator \
+                 knows of it; with other sources the daemon does without"
+            }),
+            None => Link::skipped(link("sample"), "there is no connection"),
+        });
+        links
+    }
+}
+
+impl Survey {
+    /// Whether the way led to its end.
+    fn is_through(&self) -> bool {
+        matches!(self.peer, Some(Ok(_))) && !matches!(self.certificate_days, Some(Err(_)))
+    }
+}
+
+fn name_remedy(error: &Error, source: &Source) -> String {
+    let host = source.url.host_str().unwrap_or_default();
+    match error {
+        Error::ExcludedAddress { .. } => {
+            "set address-family = \"any\", or name a host that has such an address".to_owned()
+        }
+        Error::Deadline { .. } => {
+            "no name server answers: is the network up, and does /etc/resolv.conf name one that \
+                                   can be reached?"
+                .to_owned()
+        }
+        _ => format!(
+            "see whether `url` has the right host, and whether `getent ahosts {host}` finds it: if no name \
+                      is found, mend /etc/resolv.conf"
+        ),
+    }
+}
+
+fn connect_remedy(error: &Error) -> &'static str {
+    match error {
+        Error::Connect { cause, .. } if cause.kind() == std::io::ErrorKind::ConnectionRefused => {
+            "nobody listens there, or a firewall refuses: see whether `url` has the right port; tell its operator"
+        }
+        Error::Deadline {
+            phase: Phase::Connect,
+            ..
+        } => {
+            "a firewall on the way swallows it, or the server is down: try another port or another network"
+        }
+        _ => {
+            "is the network up (ip route)? With IPv6 that leads nowhere, set address-family = \"ipv4\""
+        }
+    }
+}
+
+fn certificate(name: String, days: i64) -> Link {
+    let plural = if days == 1 { "" } else { "s" };
+    if days < SOON_DAYS {
+        Link::note(name, format!("good, and ends within {} days", days + 1))
+            .remedy("its operator should have renewed it by now: tell him, and have other sources")
+    } else {
+        Link::ok(
+            name,
+            format!("signed by somebody trusted, good for {days} day{plural} and more"),
+        )
+    }
+}
+
+fn tls_fault(name: String, error: &Error, clock: Option<&Wrong>) -> Link {
+    let fault = Link::fault(name, error.to_string());
+    match error {
+        Error::Certificate { fault: what, .. } => match (what, clock) {
+            (CertificateFault::Expired | CertificateFault::NotYetValid, Some(Wrong { how, remedy })) => {
+                Link::fault(fault.name, format!("{error}; {how}")).remedy(remedy)
+            }
+            (CertificateFault::Expired, None) => fault.remedy(
+                "if `date -u` is right, its operator must renew it: tell him, and use another source until then; else \
+                 set the clock once by hand: date -u -s 'YYYY-MM-DD hh:mm:ss'",
+            ),
+            (CertificateFault::NotYetValid, None) => fault.remedy(
+                "if `date -u` is wrong, set the clock once by hand: date -u -s 'YYYY-MM-DD hh:mm:ss'; else tell the \
+                 operator of the server",
+            ),
+            (CertificateFault::WrongName, _) => fault.remedy(
+                "write the host into `url` that the certificate is for; if it is right already, somebody is in between: \
+                 a captive portal (log in), a proxy, or worse",
+            ),
+            (CertificateFault::UnknownIssuer, _) => fault.remedy(
+                "of a private CA, name its certificate as `ca-file`; else somebody is in between who decrypts: log in \
+                 to the captive portal, or ask whoever runs the network",
+            ),
+            (CertificateFault::Other(_), _) => fault.remedy("tell its operator, and use another source"),
+        },
+        Error::Roots { .. } => fault.remedy("apt install ca-certificates; see whether `ca-file` can be read"),
+        Error::Deadline { .. } | Error::HungUp | Error::Io(_) => fault.remedy(
+            "something on the way lets connections through and not TLS, or this port has none: see `url`, try another \
+             network",
+        ),
+        _ => fault.remedy("is it TLS that this port speaks? See the scheme and the port of `url`"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

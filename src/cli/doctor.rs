@@ -43,6 +43,7 @@ use source::{Unfit, Visit};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tokio::task::spawn_blocking;
 
 const NOTES: &str = "\
 Each link is `ok`, a `note` (it works, or may), a `FAULT`, or `-` where it was not looked at; below it stands what to do. Nothing is \
@@ -120,13 +121,11 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
         control.unwrap_or_else(Control::default).path
     });
     let unit = config.map_or(USUAL_UNIT, |config| config.shm.unit);
-    let local = tokio::task::spawn_blocking(move || Local::look(unit, &socket, person.as_ref()));
     let sources = match config {
         Some(config) if !arguments.no_network => config.sources.clone(),
         _ => Vec::new(),
     };
-    let visits = visit_all(sources).await?;
-    let local = local.await?;
+    let (visits, local) = tokio::try_join!(visit_all(sources), Local::look(unit, socket, person))?;
 
     let mut links = seen.judge();
     links.extend(judge_sources(config, &visits, arguments.no_network));
@@ -196,22 +195,31 @@ struct Local {
 }
 
 impl Local {
-    fn look(unit: u8, socket: &Path, person: Option<&Person>) -> Self {
-        let asked = control::ask(socket).map(|(report, _)| report);
+    /// Asks all at once: each may hang for some seconds.
+    async fn look(unit: u8, socket: PathBuf, person: Option<Person>) -> anyhow::Result<Self> {
+        let (asked, systemd, (daemons, views)) = tokio::try_join!(
+            spawn_blocking(move || control::ask(&socket).map(|(report, _)| report)),
+            spawn_blocking(systemd),
+            spawn_blocking(|| {
+                let daemons = reader::running();
+                let views = daemons.iter().map(|daemon| view::look(daemon.kind));
+                let views = views.collect();
+                (daemons, views)
+            }),
+        )?;
         let socks = asked.as_ref().map(sock_paths).unwrap_or_default();
-        let daemons = reader::running();
-        Self {
-            systemd: systemd(),
-            socks: socks.iter().map(|path| Sock::look(path, person)).collect(),
-            asked,
-            views: daemons
+        Ok(Self {
+            systemd,
+            socks: socks
                 .iter()
-                .map(|daemon| view::look(daemon.kind))
+                .map(|path| Sock::look(path, person.as_ref()))
                 .collect(),
+            asked,
             daemons,
+            views,
             look: look(Unit(unit)),
             looked: system_now(),
-        }
+        })
     }
 
     fn judge(&self, config: Option<&Config>, unit: u8) -> Vec<Link> {

@@ -233,7 +233,11 @@ fn a_configuration_that_is_missing_or_wrong_is_told_with_its_lines() {
         let wrong = doctor_on(
             "cycle = \"1s\"\n[shm]\nunit = 999\n[[source]]\nname = \"a\"\nurl = \"ftp://h/\"\n",
         );
-        wrong.assert_first_fault("configuration", "webntpd.toml:3: [shm] unit", "");
+        wrong.assert_first_fault(
+            "configuration",
+            "webntpd.toml:3: shm: unit 999 is above 255",
+            "255",
+        );
         wrong.assert_fault("configuration", "webntpd.toml:6: ", "");
         assert!(wrong.names("skipped").contains(&"sources"), "{wrong:#?}");
     });
@@ -401,7 +405,8 @@ fn a_segment_of_a_stranger_is_told_and_left_as_it_is() {
     sandbox::run_with_users(|| {
         let entry = segment::make(UNIT, SIZE, 0o600, STRANGER, STRANGER);
         let bytes = Segment::of(entry.id);
-        let _webntpd = start(&of(&[&fake(0)]));
+        let fake = fake(0);
+        let _webntpd = start(&of(&[&fake]));
         let refused = deadline::poll(LIMIT, || {
             let found = doctor(&["--no-network"]);
             let text = "owned by uid 1001, mode 0600";

@@ -15,6 +15,7 @@ use crate::sys::clock::pair_now;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
+use url::Host;
 
 /// The longest that one phase may take, whatever the configuration allows: somebody waits for it.
 const PATIENCE: Span = Span::from_secs(5);
@@ -113,7 +114,10 @@ impl Visit {
                 let host = source.url.host_str().unwrap_or_default();
                 links.push(Link::ok(
                     link("name"),
-                    format!("{host} is {}", list.join(", ")),
+                    match source.url.host() {
+                        Some(Host::Domain(_)) => format!("{host} is {}", list.join(", ")),
+                        _ => "an address, which needs no look-up".to_owned(),
+                    },
                 ));
             }
             Err(error) => links.push(

@@ -69,7 +69,7 @@ pub(crate) enum Leaf {
     Good,
     /// The same, valid in 2019 only.
     Expired,
-    /// The same, valid for five more days.
+    /// The same, valid for not quite five more days.
     EndingSoon,
     /// The same, valid from 2099 on.
     NotYetValid,
@@ -96,7 +96,8 @@ impl Leaf {
             Self::EndingSoon => {
                 let now = OsClock { offset_ns: 0 }.read().utc_ns / SECOND_NS;
                 let now = Duration::from_secs(now.try_into().expect("after 1970"));
-                params.not_after = date_time_ymd(1970, 1, 1) + now + 5 * DAY;
+                params.not_after =
+                    date_time_ymd(1970, 1, 1) + now + 5 * DAY - Duration::from_secs(3_600);
             }
             Self::NotYetValid => params.not_before = date_time_ymd(2099, 1, 1),
         }

@@ -24,7 +24,7 @@ mod source;
 mod view;
 
 use super::{complain, run_to_end};
-use crate::config::{Config, Control, Source};
+use crate::config::{Config, Source};
 use crate::engine::time::{Span, Utc};
 use crate::status::control::{self, AskError};
 use crate::status::report::Report;
@@ -118,7 +118,7 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
     let config = seen.config();
     let socket = arguments.socket.clone().unwrap_or_else(|| {
         let control = config.and_then(|config| config.control.clone());
-        control.unwrap_or_else(Control::default).path
+        control.unwrap_or_default().path
     });
     let unit = config.map_or(USUAL_UNIT, |config| config.shm.unit);
     let sources = match config {
@@ -244,7 +244,9 @@ impl Local {
         let mut outputs = vec![Output::Shm(unit)];
         let paths = self.asked.as_ref().map(sock_paths).unwrap_or_default();
         outputs.extend(paths.into_iter().map(Output::Sock));
-        links.extend(reader::judge(&self.daemons, &outputs));
+        let found = self.look.as_ref().ok().and_then(|look| look.found);
+        let has_reader = found.is_some_and(|found| found.attached > 1);
+        links.extend(reader::judge(&self.daemons, &outputs, has_reader));
         for (daemon, said) in self.daemons.iter().zip(&self.views) {
             if let Some(said) = said {
                 links.push(view::judge(daemon.kind, said, daemon.clock(&outputs), unit));

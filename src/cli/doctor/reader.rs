@@ -75,6 +75,14 @@ impl Kind {
     }
 }
 
+/// What sort of daemon a process is by its `status`. One in a container is not of this machine's making.
+fn kind_of(status: &str) -> Option<Kind> {
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let namespaces = field("NSpid:").map_or(1, |pids| pids.split_whitespace().count());
+    (namespaces == 1).then_some(())?;
+    Kind::of_comm(field("Name:")?.trim())
+}
+
 /// All daemons that set the clock, one of each kind.
 pub(super) fn running() -> Vec<Daemon> {
     let mut found: Vec<(Kind, u32)> = fs::read_dir("/proc")
@@ -82,8 +90,8 @@ pub(super) fn running() -> Vec<Daemon> {
         .flatten()
         .filter_map(|entry| {
             let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-            Some((Kind::of_comm(comm.trim_end())?, pid))
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            Some((kind_of(&status)?, pid))
         })
         .collect();
     found.sort_unstable();
@@ -135,17 +143,21 @@ fn named_file(words: &[u8], option: &str) -> Option<PathBuf> {
     None
 }
 
-/// Who reads our outputs, and who is in whose way.
-pub(super) fn judge(daemons: &[Daemon], outputs: &[Output]) -> Vec<Link> {
-    let mut links = vec![judge_company(daemons)];
+/// Who reads our outputs, and who is in whose way; `has_reader` if somebody besides webntpd has the segment.
+pub(super) fn judge(daemons: &[Daemon], outputs: &[Output], has_reader: bool) -> Vec<Link> {
+    let mut links = vec![judge_company(daemons, has_reader)];
     links.extend(daemons.iter().map(|daemon| judge_daemon(daemon, outputs)));
     links
 }
 
-fn judge_company(daemons: &[Daemon]) -> Link {
+fn judge_company(daemons: &[Daemon], has_reader: bool) -> Link {
     const NAME: &str = "time daemon";
     let names: Vec<&str> = daemons.iter().map(|daemon| daemon.kind.name()).collect();
     match daemons {
+        [] if has_reader => Link::note(
+            NAME,
+            "none is to be seen, though somebody has the segment: one in another container?",
+        ),
         [] => Link::fault(NAME, "none runs, neither ntpd nor chronyd: nobody sets the clock by what webntpd measures")
             .remedy("apt install chrony (or ntpsec), have it read webntpd's output, and start it"),
         [one] => Link::ok(NAME, format!("{} runs, process {}", one.kind.name(), one.pid)),
@@ -168,9 +180,15 @@ fn judge_daemon(daemon: &Daemon, outputs: &[Output]) -> Link {
         );
     }
     match &daemon.clocks {
-        Err(error) => {
-            Link::note(name, format!("{file} cannot be read: {error}")).remedy("run this with sudo")
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Link::note(name, format!("this user may not read {file}")).remedy("run this with sudo")
         }
+        Err(error) => Link::note(name, format!("{file} cannot be read: {error}")).remedy(format!(
+            "see with which file {} was started (ps -fp {}), and whether it reads {}",
+            kind.name(),
+            daemon.pid,
+            list(outputs)
+        )),
         Ok(_) => match daemon.clock(outputs) {
             Some(clock) => Link::ok(name, format!("{file}: it reads {}", clock.output)),
             None => {
@@ -185,13 +203,9 @@ fn judge_daemon(daemon: &Daemon, outputs: &[Output]) -> Link {
                 } else {
                     format!("only {}", others.join(", "))
                 };
-                let wanted: Vec<String> = outputs.iter().map(ToString::to_string).collect();
                 Link::fault(
                     name,
-                    format!(
-                        "{file} has {others}: it does not read {}",
-                        wanted.join(" or ")
-                    ),
+                    format!("{file} has {others}: it does not read {}", list(outputs)),
                 )
                 .remedy(format!(
                     "add `{}` to it and restart {}",
@@ -201,6 +215,11 @@ fn judge_daemon(daemon: &Daemon, outputs: &[Output]) -> Link {
             }
         },
     }
+}
+
+fn list(outputs: &[Output]) -> String {
+    let names: Vec<String> = outputs.iter().map(ToString::to_string).collect();
+    names.join(" or ")
 }
 
 /// What a daemon's configuration lacks.
@@ -235,7 +254,7 @@ mod tests {
     }
 
     fn states(daemons: &[Daemon]) -> Vec<State> {
-        judge(daemons, &[Output::Shm(2)])
+        judge(daemons, &[Output::Shm(2)], false)
             .iter()
             .map(|link| link.state)
             .collect()
@@ -256,12 +275,17 @@ mod tests {
     #[test]
     fn no_daemon_is_a_fault_and_so_are_two_at_one_clock() {
         assert_eq!(states(&[]), [State::Fault]);
+        assert_eq!(
+            judge(&[], &[], true)[0].state,
+            State::Note,
+            "out of our sight"
+        );
         let two = [
             daemon(Kind::Ntpd, "refclock shm unit 2"),
             daemon(Kind::Timesyncd, ""),
         ];
         assert_eq!(states(&two), [State::Fault, State::Ok, State::Fault]);
-        let text = &judge(&two, &[Output::Shm(2)])[0].text;
+        let text = &judge(&two, &[Output::Shm(2)], false)[0].text;
         assert!(
             text.starts_with("ntpd and systemd-timesyncd run beside each other"),
             "{text}"
@@ -313,6 +337,13 @@ mod tests {
     }
 
     #[test]
+    fn a_daemon_in_a_container_is_none_of_ours() {
+        let kind = |pids| kind_of(&format!("Name:\tchronyd\nPid:\t7\nNSpid:\t{pids}\n"));
+        assert_eq!((kind("7"), kind("7\t1")), (Some(Kind::Chronyd), None));
+        assert_eq!(kind_of("Name:\tntpd\n"), Some(Kind::Ntpd));
+    }
+
+    #[test]
     fn the_configuration_is_the_one_that_the_command_line_names() {
         let named = |words: &str, option| named_file(words.as_bytes(), option);
         assert_eq!(
@@ -323,7 +354,7 @@ mod tests {
             named("chronyd\0-f/x/c.conf\0", "-f"),
             Some("/x/c.conf".into())
         );
-        assert_eq!(named("chronyd\0-F\01\0", "-f"), None);
+        assert_eq!(named("chronyd\0-F\0-1\0", "-f"), None);
         assert_eq!(named("ntpd\0-c", "-c"), None);
     }
 }

@@ -418,7 +418,7 @@ fn json(report: &Report<'_>) -> String {
 
 #[test]
 fn json_has_whole_nanoseconds_and_the_names_of_the_findings() {
-    let text = shown(&look(found()), |report| json(report));
+    let text = shown(&look(found()), json);
     let sample = "\"sample\":{\"offset_ns\":25000000,\"clock_ns\":1794999999625000000,\
                   \"receive_ns\":1794999999600000000,\"age_ns\":400000000,\"leap\":0,\"precision\":-10,\"count\":42,\
                   \"mode\":1,\"nsamples\":3,\"valid\":0}";
@@ -435,7 +435,7 @@ fn json_has_whole_nanoseconds_and_the_names_of_the_findings() {
         found: None,
         ..look(found())
     };
-    let text = shown(&none, |report| json(report));
+    let text = shown(&none, json);
     assert!(text.contains("\"segment\":null"), "{text}");
 }
 

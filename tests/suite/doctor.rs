@@ -359,6 +359,39 @@ fn the_page_of_a_captive_portal_is_known_for_one() {
 }
 
 #[test]
+fn a_server_that_stalls_is_left_at_its_timeout() {
+    sandbox::run(|| {
+        let fake = fake(0);
+        fake.set_fault(Some(Fault::StallBeforeHeaders));
+        let found = doctor_on(&(of(&[&fake]) + "timeout = \"300ms\"\n"));
+        let text = "no answer to the request within 0.3 s";
+        found.assert_first_fault("sample of fake-0", text, "`url` and `protocol`");
+    });
+}
+
+#[test]
+fn two_daemons_at_one_clock_are_told() {
+    sandbox::run(|| {
+        let clock = format!("refclock shm unit {UNIT} refid WEB minpoll 0 maxpoll 0 flag4 1\n");
+        let mut ntpsec = Ntpsec::with_clock(&clock, Path::new("/run/ntpsec"));
+        let clock = format!("refclock SHM {UNIT}:perm=0666 refid WEB poll 0\n");
+        let mut chronyd = Chronyd::with_clock(&clock, Path::new("/run/chrony"));
+        deadline::poll(LIMIT, || {
+            Entry::of(UNIT).filter(|entry| entry.attached == 2)
+        })
+        .expect("both have it");
+        let found = doctor_on(&of(&[&fake(0)]));
+        found.assert_fault(
+            "time daemon",
+            "ntpd and chronyd run beside each other",
+            "disable the others",
+        );
+        ntpsec.process.assert_running();
+        chronyd.process.assert_running();
+    });
+}
+
+#[test]
 fn a_liar_is_named_by_the_others_and_by_the_daemon() {
     sandbox::run(|| {
         let fakes = [fake(0), fake(0), fake(1_000_000_000)];

@@ -24,6 +24,8 @@ pub struct Config {
     pub select: Select,
     /// `[log]`
     pub log: Log,
+    /// `[state]`
+    pub state: State,
     /// Each `[[source]]` in the order of the file, names unique. May be empty: whether that will do is for
     /// the caller to say.
     pub sources: Vec<Source>,
@@ -58,6 +60,14 @@ pub struct Select {
 pub struct Log {
     /// `level`: the least important kind of message that is told (default info).
     pub level: Level,
+}
+
+/// `[state]`: what is kept from one run to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// `directory`: where (an absolute path, default /var/lib/webntpd; it need not exist). `None` for nowhere, which no file
+    /// can say.
+    pub directory: Option<PathBuf>,
 }
 
 /// `[[source]]`: a server to measure.
@@ -144,6 +154,7 @@ impl Config {
             shm: Shm::of_unit(FIRST_PUBLIC_UNIT),
             select: Select::default(),
             log: Log::default(),
+            state: State::default(),
             sources,
         }
     }
@@ -176,6 +187,14 @@ impl Default for Select {
 impl Default for Log {
     fn default() -> Self {
         Self { level: Level::Info }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            directory: Some(PathBuf::from("/var/lib/webntpd")),
+        }
     }
 }
 
@@ -228,6 +247,9 @@ pub(super) fn config(
     config.shm = shm(&file.shm);
     if let Some(level) = &file.log.level {
         config.log.level = level.value;
+    }
+    if let Some(directory) = state_directory(&file.state, report) {
+        config.state.directory = Some(directory);
     }
     config.sources = sources::checked(&file.sources, config.cycle, ca_file_check, report);
     if let Some(bound) = &file.select.max_bound {
@@ -282,6 +304,20 @@ fn shm(raw: &raw::Shm) -> Shm {
         shm.owner_check = owner_check.value;
     }
     shm
+}
+
+fn state_directory(raw: &raw::State<'_>, report: &mut Report) -> Option<PathBuf> {
+    let (given, table) = (raw.directory.as_ref()?, raw.table.as_ref()?);
+    let path = Path::new(&given.value);
+    if path.is_absolute() {
+        return Some(path.to_owned());
+    }
+    let fault = Fault::new(
+        format!("{:?} is not an absolute path", given.value),
+        "begin it with /",
+    );
+    table.add_about("directory", given.offset, fault, report);
+    None
 }
 
 fn min_agreeing(file: &raw::File<'_>, sources: &[Source], report: &mut Report) -> Option<usize> {

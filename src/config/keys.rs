@@ -175,13 +175,13 @@ impl Kind {
     }
 }
 
-pub(super) static KINDS: [&Kind; 5] = [&TOP, &SHM, &SELECT, &LOG, &SOURCE];
+pub(super) static KINDS: [&Kind; 6] = [&TOP, &SHM, &SELECT, &LOG, &STATE, &SOURCE];
 
 pub(super) static TOP: Kind = Kind {
     header: "",
     place: "to the top of the file, above the first [table]",
     keys: &[&CYCLE],
-    tables: &["shm", "select", "log", "source"],
+    tables: &["shm", "select", "log", "state", "source"],
 };
 pub(super) static SHM: Kind = Kind {
     header: "[shm]",
@@ -199,6 +199,12 @@ pub(super) static LOG: Kind = Kind {
     header: "[log]",
     place: "to [log]",
     keys: &[&LEVEL],
+    tables: &[],
+};
+pub(super) static STATE: Kind = Kind {
+    header: "[state]",
+    place: "to [state]",
+    keys: &[&DIRECTORY],
     tables: &[],
 };
 pub(super) static SOURCE: Kind = Kind {
@@ -280,6 +286,12 @@ pub(super) static LEVEL: Key<Choice<Level>> = Key {
         ("trace", Level::Trace),
     ]),
     without: Without::Is("\"info\""),
+};
+
+pub(super) static DIRECTORY: Key<Text> = Key {
+    name: "directory",
+    takes: Text("an absolute path"),
+    without: Without::Is("\"/var/lib/webntpd\""),
 };
 
 pub(super) static NAME: Key<Text> = Key {

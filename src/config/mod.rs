@@ -28,7 +28,7 @@ mod syntax;
 mod word;
 
 pub use authority::{CaFileError, certificates};
-pub use checked::{AddressFamily, Config, Level, Log, Protocol, Select, Shm, Source};
+pub use checked::{AddressFamily, Config, Level, Log, Protocol, Select, Shm, Source, State};
 pub use problem::{Problem, Problems};
 
 use checked::CaFileCheck;

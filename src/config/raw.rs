@@ -18,6 +18,7 @@ pub(super) struct File<'a> {
     pub(super) shm: Shm,
     pub(super) select: Select<'a>,
     pub(super) log: Log,
+    pub(super) state: State<'a>,
     pub(super) sources: Vec<Source<'a>>,
 }
 
@@ -42,6 +43,14 @@ pub(super) struct Select<'a> {
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) level: Option<At<Level>>,
+}
+
+/// `[state]`
+#[derive(Default)]
+pub(super) struct State<'a> {
+    /// None when the file has no such table.
+    pub(super) table: Option<Table<'a>>,
+    pub(super) directory: Option<At<String>>,
 }
 
 /// One `[[source]]`
@@ -90,6 +99,10 @@ impl<'a> File<'a> {
                 .table("log", report)
                 .map(|table| Log::read(&table, report))
                 .unwrap_or_default(),
+            state: top
+                .table("state", report)
+                .map(|table| State::read(table, report))
+                .unwrap_or_default(),
             sources: top
                 .tables("source", report)
                 .into_iter()
@@ -126,6 +139,16 @@ impl Log {
         table.refuse_unknown(&keys::LOG, report);
         Self {
             level: table.choice(&keys::LEVEL, report),
+        }
+    }
+}
+
+impl<'a> State<'a> {
+    fn read(table: Table<'a>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::STATE, report);
+        Self {
+            directory: table.string(&keys::DIRECTORY, report),
+            table: Some(table),
         }
     }
 }

@@ -3,7 +3,7 @@
 mod watchdog;
 
 use super::*;
-use crate::config::{Shm, Source};
+use crate::config::{Shm, Source, State};
 use crate::engine::exchange::Exchange;
 use crate::engine::source::Failure;
 use crate::output::recorder::Recorder;
@@ -125,6 +125,7 @@ fn config(names: &[&str]) -> Config {
     Config {
         cycle: CYCLE,
         shm: Shm::of_unit(2),
+        state: State { directory: None },
         ..Config::of(names.iter().enumerate().map(source).collect())
     }
 }

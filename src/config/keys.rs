@@ -64,13 +64,12 @@ pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
 /// Who may use a segment.
 pub(super) struct Mode;
 
-/// A path from the root on, of so many bytes at the most.
-pub(super) struct AbsolutePath {
-    pub(super) longest: usize,
+/// A path from the root on, of a thing of this kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AbsolutePath {
+    Directory,
+    Socket,
 }
-
-/// `sun_path` has 108 bytes, the last of which is zero (unix(7)).
-pub(super) const LONGEST_SOCKET_PATH: usize = 107;
 
 /// A text; which ones will do, in words.
 pub(super) struct Text(pub(super) &'static str);
@@ -128,9 +127,22 @@ impl Range for Mode {
     }
 }
 
+impl AbsolutePath {
+    /// Most bytes that it may have: `PATH_MAX` and `sun_path` count a zero at the end (limits.h(0p), unix(7)).
+    pub(super) const fn longest(self) -> usize {
+        match self {
+            Self::Directory => 4_095,
+            Self::Socket => 107,
+        }
+    }
+}
+
 impl Range for AbsolutePath {
     fn words(&self) -> String {
-        "an absolute path".to_owned()
+        match self {
+            Self::Directory => "an absolute path".to_owned(),
+            Self::Socket => format!("an absolute path of at most {} bytes", self.longest()),
+        }
     }
 }
 
@@ -189,13 +201,13 @@ impl Kind {
     }
 }
 
-pub(super) static KINDS: [&Kind; 6] = [&TOP, &SHM, &SELECT, &LOG, &CONTROL, &SOURCE];
+pub(super) static KINDS: [&Kind; 7] = [&TOP, &SHM, &SELECT, &LOG, &STATE, &CONTROL, &SOURCE];
 
 pub(super) static TOP: Kind = Kind {
     header: "",
     place: "to the top of the file, above the first [table]",
     keys: &[&CYCLE],
-    tables: &["shm", "select", "log", "control", "source"],
+    tables: &["shm", "select", "log", "state", "control", "source"],
 };
 pub(super) static SHM: Kind = Kind {
     header: "[shm]",
@@ -213,6 +225,12 @@ pub(super) static LOG: Kind = Kind {
     header: "[log]",
     place: "to [log]",
     keys: &[&LEVEL],
+    tables: &[],
+};
+pub(super) static STATE: Kind = Kind {
+    header: "[state]",
+    place: "to [state]",
+    keys: &[&DIRECTORY],
     tables: &[],
 };
 pub(super) static CONTROL: Kind = Kind {
@@ -302,11 +320,14 @@ pub(super) static LEVEL: Key<Choice<Level>> = Key {
     without: Without::Is("\"info\""),
 };
 
+pub(super) static DIRECTORY: Key<AbsolutePath> = Key {
+    name: "directory",
+    takes: AbsolutePath::Directory,
+    without: Without::Is("\"/var/lib/webntpd\""),
+};
 pub(super) static CONTROL_PATH: Key<AbsolutePath> = Key {
     name: "path",
-    takes: AbsolutePath {
-        longest: LONGEST_SOCKET_PATH,
-    },
+    takes: AbsolutePath::Socket,
     without: Without::Is("\"/run/webntpd/control.sock\""),
 };
 pub(super) static CONTROL_MODE: Key<Mode> = Key {

@@ -28,7 +28,9 @@ mod syntax;
 mod word;
 
 pub use authority::{CaFileError, certificates};
-pub use checked::{AddressFamily, Config, Control, Level, Log, Protocol, Select, Shm, Source};
+pub use checked::{
+    AddressFamily, Config, Control, Level, Log, Protocol, Select, Shm, Source, State,
+};
 pub use problem::{Problem, Problems};
 
 use checked::CaFileCheck;

@@ -19,6 +19,7 @@ pub(super) struct File<'a> {
     pub(super) shm: Shm,
     pub(super) select: Select<'a>,
     pub(super) log: Log,
+    pub(super) state: State,
     pub(super) control: Control,
     pub(super) sources: Vec<Source<'a>>,
 }
@@ -44,6 +45,12 @@ pub(super) struct Select<'a> {
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) level: Option<At<Level>>,
+}
+
+/// `[state]`
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) directory: Option<At<PathBuf>>,
 }
 
 /// `[control]`
@@ -99,6 +106,10 @@ impl<'a> File<'a> {
                 .table("log", report)
                 .map(|table| Log::read(&table, report))
                 .unwrap_or_default(),
+            state: top
+                .table("state", report)
+                .map(|table| State::read(&table, report))
+                .unwrap_or_default(),
             control: top
                 .table("control", report)
                 .map(|table| Control::read(&table, report))
@@ -139,6 +150,15 @@ impl Log {
         table.refuse_unknown(&keys::LOG, report);
         Self {
             level: table.choice(&keys::LEVEL, report),
+        }
+    }
+}
+
+impl State {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::STATE, report);
+        Self {
+            directory: table.path(&keys::DIRECTORY, report),
         }
     }
 }

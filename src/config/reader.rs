@@ -109,13 +109,14 @@ impl<'a> Table<'a> {
 
     /// A path from the root on.
     pub(super) fn path(&self, key: &Key<AbsolutePath>, report: &mut Report) -> Option<At<PathBuf>> {
-        let longest = key.takes.longest;
+        let longest = key.takes.longest();
         let of = |text: &str| {
             if !text.starts_with('/') {
                 let what = format!("{text:?} is not an absolute path");
                 return Err(Fault::new(what, "begin it with a /"));
             }
-            if text.ends_with('/') || text.contains('\0') {
+            let is_file = key.takes != AbsolutePath::Directory;
+            if is_file && text.ends_with('/') || text.contains('\0') {
                 let what = format!("{text:?} does not name a file");
                 return Err(Fault::new(what, format!("write it like {}", key.example())));
             }

@@ -46,6 +46,9 @@ fn an_empty_file_has_the_defaults_and_no_source() {
             max_bound: Span::from_millis(1_500),
         },
         log: Log { level: Level::Info },
+        state: State {
+            directory: Some(PathBuf::from("/var/lib/webntpd")),
+        },
         control: Some(Control {
             path: PathBuf::from("/run/webntpd/control.sock"),
             mode: 0o666,
@@ -62,6 +65,7 @@ fn every_key_is_read() {
         shm = { unit = 0x11, mode = "0660", owner-check = false }
         select = { min-agreeing = 2, max-bound = "250ms" }
         log.level = "debug"
+        state.directory = "/srv/webntpd"
         control = { path = "/tmp/c", mode = "0660" }
         source = [
             {
@@ -97,6 +101,9 @@ fn every_key_is_read() {
         },
         log: Log {
             level: Level::Debug,
+        },
+        state: State {
+            directory: Some(PathBuf::from("/srv/webntpd")),
         },
         control: Some(Control {
             path: PathBuf::from("/tmp/c"),

@@ -20,6 +20,7 @@ mod stream;
 mod target;
 mod tls;
 mod upgrade;
+mod validity;
 mod websocket;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use deadline::{Deadlines, Phase};
 pub use error::{CertificateFault, Error};
 pub use target::{Target, TargetError};
 pub use tls::Tls;
+pub use validity::KnownTime;
 
 use crate::protocol::request::Request;
 

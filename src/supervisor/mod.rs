@@ -9,6 +9,7 @@
 
 mod budget;
 mod journal;
+mod memory;
 mod roster;
 
 #[cfg(test)]
@@ -17,7 +18,7 @@ mod tests;
 use crate::config::{Config, Source as SourceConfig};
 use crate::engine::snapshot::{Decision, NoDecision};
 use crate::engine::source::Report;
-use crate::engine::time::{Raw, Span};
+use crate::engine::time::{Raw, Span, Utc};
 use crate::engine::{Engine, Settings};
 use crate::output::{Sample, Sink, SinkError};
 use crate::poller::{Ask, PollEnd};
@@ -27,6 +28,7 @@ use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
 use crate::sys::continuity::Continuity;
 use crate::sys::notify;
 use journal::Journal;
+use memory::Memory;
 use roster::Roster;
 use tokio::sync::{mpsc, watch};
 
@@ -49,6 +51,9 @@ pub trait World: Send {
 
     /// Reads the configuration again. Fails with all that is wrong with it, a line each.
     fn reload(&mut self) -> Result<Config, String>;
+
+    /// Learns a time that is known to have come, whatever the system clock says; the last one holds.
+    fn time_has_come(&mut self, _time: Utc) {}
 }
 
 /// What the supervisor is asked to do.
@@ -73,6 +78,7 @@ pub struct Supervisor<W> {
     continuity: Continuity,
     journal: Journal,
     ledger: Ledger,
+    memory: Memory,
 }
 
 impl<W: World> Supervisor<W> {
@@ -86,8 +92,16 @@ impl<W: World> Supervisor<W> {
         let mut journal = Journal::default();
         let mut ledger = Ledger::new(clock);
         let outputs = open_outputs(&mut world, &config, &mut journal, &mut ledger, now);
+        let memory = Memory::open(config.state.directory.as_deref());
+        let has_certificates = config.sources.iter().any(SourceConfig::is_encrypted);
+        if let Some(time) = memory.time(clock.system, has_certificates) {
+            world.time_has_come(time);
+        }
         roster.apply(plan, now);
-        let engine = Engine::new(settings(&config, &roster), now);
+        let mut engine = Engine::new(settings(&config, &roster), now);
+        if let Some(prior) = memory.prior() {
+            engine.remember_rate(prior);
+        }
         ledger.reconfigure(&config, roster.ids());
         let (status, receiver) = watch::channel(Status {
             snapshot: engine.preview(now),
@@ -108,6 +122,7 @@ impl<W: World> Supervisor<W> {
             continuity: Continuity::default(),
             journal,
             ledger,
+            memory,
         })
     }
 
@@ -116,7 +131,7 @@ impl<W: World> Supervisor<W> {
         self.status.subscribe()
     }
 
-    /// Runs until it is told to stop, or nobody is left to tell it; the outputs withdraw when they are dropped.
+    /// Runs until it is told to stop, or nobody is left to tell it; then the outputs withdraw, and what is worth it is kept.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut watchdog = Watchdog::new(self.now());
         notify::ready();
@@ -147,6 +162,9 @@ impl<W: World> Supervisor<W> {
             }
         }
         notify::stopping();
+        self.outputs.clear();
+        let now = self.now();
+        self.memory.close(now).await;
     }
 
     fn now(&self) -> Raw {
@@ -209,6 +227,9 @@ impl<W: World> Supervisor<W> {
         if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
             self.roster.wake();
         }
+        if let (Ok(decision), None) = (&snapshot.outcome, &refused) {
+            self.remember(decision, clock);
+        }
         self.ledger.cycle_ended(&snapshot, refused.is_some(), clock);
         let status = Status {
             snapshot,
@@ -235,6 +256,16 @@ impl<W: World> Supervisor<W> {
         }
         let all = !refusals.is_empty() && refusals.len() == self.outputs.len();
         all.then(|| refusals[0].to_string())
+    }
+
+    /// Keeps what a decision that was published says for the next start.
+    fn remember(&mut self, decision: &Decision, clock: ClockPair) {
+        if let Some(time) = self.memory.decided(decision, clock.raw) {
+            self.world.time_has_come(time);
+            if let Some(prior) = self.memory.prior() {
+                self.engine.remember_rate(prior);
+            }
+        }
     }
 
     /// Takes a new configuration over, whole or not at all.
@@ -278,6 +309,7 @@ impl<W: World> Supervisor<W> {
                 now,
             );
         }
+        self.memory.move_to(config.state.directory.as_deref());
         self.engine
             .reconfigure(settings(&config, &self.roster), now);
         self.ledger.reconfigure(&config, self.roster.ids());

@@ -1,9 +1,10 @@
 //! The supervisor in a world that a test sets up: servers that answer, hang or panic at will, clocks that break.
 
+mod kept;
 mod watchdog;
 
 use super::*;
-use crate::config::{Shm, Source};
+use crate::config::{Shm, Source, State};
 use crate::engine::exchange::Exchange;
 use crate::engine::source::Failure;
 use crate::output::recorder::Recorder;
@@ -30,6 +31,8 @@ struct Stage {
     asked: HashMap<String, usize>,
     reload: Option<Result<Config, String>>,
     outputs: usize,
+    /// Times that are known to have come.
+    come: Vec<Utc>,
     /// What the test's clocks show more than the machine's.
     system_ahead: Span,
     slept: Span,
@@ -109,6 +112,10 @@ impl super::World for World {
             .take()
             .expect("the test has set what to read")
     }
+
+    fn time_has_come(&mut self, time: Utc) {
+        self.stage.lock().unwrap().come.push(time);
+    }
 }
 
 impl Clocks for World {
@@ -129,6 +136,7 @@ fn config(names: &[&str]) -> Config {
     Config {
         cycle: CYCLE,
         shm: Shm::of_unit(2),
+        state: State { directory: None },
         ..Config::of(names.iter().enumerate().map(source).collect())
     }
 }
@@ -223,7 +231,7 @@ async fn a_decision_that_no_output_takes_is_not_called_published() {
     let world = World::default();
     let refusal = SinkError::OutOfRange {
         what: "true time",
-        instant: crate::engine::time::Utc::from_secs(-1),
+        instant: Utc::from_secs(-1),
     };
     world.recorder.fail_with(Some(refusal.clone()));
     let mut running = Running::start(&["a"], &world);

@@ -17,5 +17,6 @@ mod readme;
 mod serve;
 mod server;
 mod shm;
+mod state;
 mod tool;
 mod unit;

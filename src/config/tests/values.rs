@@ -19,6 +19,11 @@ fn ranges_include_their_ends() {
             "cycle = '99999999999999999999h'",
             Some("1: cycle 99999999999999999999h is above 1024s; lower it to at most 1024s"),
         ),
+        ("state.directory = '/'", None),
+        (
+            "state.directory = 'lib'",
+            Some("1: state: directory \"lib\" is not an absolute path; begin it with /"),
+        ),
         ("select.max-bound = '1ms'", None),
         ("select.max-bound = '10s'", None),
         (
@@ -200,7 +205,7 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[selection]\nmin-agreeing = 1",
-            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, select, log, control, source",
+            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, select, log, state, control, source",
         ),
         (
             "[shm]\ncycle = '1s'",
@@ -216,11 +221,11 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "interval = 1",
-            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, select, log, control, source",
+            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, select, log, state, control, source",
         ),
         (
             "\"a\\nb\" = 1",
-            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, select, log, control, source",
+            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, select, log, state, control, source",
         ),
     ] {
         assert_eq!(problems(text), [problem], "{text}");

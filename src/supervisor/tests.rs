@@ -39,6 +39,8 @@ struct Stage {
 struct World {
     stage: Arc<Mutex<Stage>>,
     recorder: Recorder,
+    /// What the sockets get.
+    other: Recorder,
 }
 
 struct Server {
@@ -92,9 +94,13 @@ impl super::World for World {
         }))
     }
 
-    fn outputs(&mut self, _: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
+    fn output(&mut self, output: &Output) -> (Box<dyn Sink>, Result<(), SinkError>) {
         self.stage.lock().unwrap().outputs += 1;
-        vec![(Box::new(self.recorder.clone()), Ok(()))]
+        let recorder = match output {
+            Output::Shm(_) => &self.recorder,
+            Output::Sock(_) => &self.other,
+        };
+        (Box::new(recorder.clone()), Ok(()))
     }
 
     fn reload(&mut self) -> Result<Config, String> {

@@ -201,18 +201,24 @@ impl Kind {
     }
 }
 
-pub(super) static KINDS: [&Kind; 7] = [&TOP, &SHM, &SELECT, &LOG, &STATE, &CONTROL, &SOURCE];
+pub(super) static KINDS: [&Kind; 8] = [&TOP, &SHM, &SOCK, &SELECT, &LOG, &STATE, &CONTROL, &SOURCE];
 
 pub(super) static TOP: Kind = Kind {
     header: "",
     place: "to the top of the file, above the first [table]",
     keys: &[&CYCLE],
-    tables: &["shm", "select", "log", "state", "control", "source"],
+    tables: &["shm", "sock", "select", "log", "state", "control", "source"],
 };
 pub(super) static SHM: Kind = Kind {
     header: "[shm]",
     place: "to [shm]",
-    keys: &[&UNIT, &MODE, &OWNER_CHECK],
+    keys: &[&ENABLE, &UNIT, &MODE, &OWNER_CHECK],
+    tables: &[],
+};
+pub(super) static SOCK: Kind = Kind {
+    header: "[[sock]]",
+    place: "to a [[sock]]",
+    keys: &[&PATH],
     tables: &[],
 };
 pub(super) static SELECT: Kind = Kind {
@@ -274,6 +280,11 @@ pub(super) static CYCLE: Key<Length> = Key {
     without: Without::Is("\"16s\""),
 };
 
+pub(super) static ENABLE: Key<Switch> = Key {
+    name: "enable",
+    takes: Switch,
+    without: Without::Is("true"),
+};
 pub(super) static UNIT: Key<Whole> = Key {
     name: "unit",
     takes: Whole { low: 0, high: 255 },
@@ -291,6 +302,12 @@ pub(super) static OWNER_CHECK: Key<Switch> = Key {
     name: "owner-check",
     takes: Switch,
     without: Without::Is("true"),
+};
+
+pub(super) static PATH: Key<AbsolutePath> = Key {
+    name: "path",
+    takes: AbsolutePath::Socket,
+    without: Without::Required("\"/run/chrony.webntpd.sock\""),
 };
 
 pub(super) static MIN_AGREEING: Key<Whole> = Key {

@@ -20,6 +20,8 @@ mod duration;
 mod endpoint;
 mod keys;
 mod mode;
+mod outputs;
+mod place;
 mod problem;
 mod raw;
 mod reader;
@@ -31,6 +33,7 @@ pub use authority::{CaFileError, certificates};
 pub use checked::{
     AddressFamily, Config, Control, Level, Log, Protocol, Select, Shm, Source, State,
 };
+pub use outputs::{Output, Sock};
 pub use problem::{Problem, Problems};
 
 use checked::CaFileCheck;

@@ -7,6 +7,7 @@ use super::duration;
 use super::keys::{AbsolutePath, Choice, Correction, KINDS, Key, Kind, Length, Limit, Mode, Text};
 use super::keys::{Switch, Whole};
 use super::mode;
+use super::place;
 use super::problem::{Fault, Report};
 use crate::engine::time::Span;
 use std::fmt::Display;
@@ -109,24 +110,7 @@ impl<'a> Table<'a> {
 
     /// A path from the root on.
     pub(super) fn path(&self, key: &Key<AbsolutePath>, report: &mut Report) -> Option<At<PathBuf>> {
-        let longest = key.takes.longest();
-        let of = |text: &str| {
-            if !text.starts_with('/') {
-                let what = format!("{text:?} is not an absolute path");
-                return Err(Fault::new(what, "begin it with a /"));
-            }
-            let is_file = key.takes != AbsolutePath::Directory;
-            if is_file && text.ends_with('/') || text.contains('\0') {
-                let what = format!("{text:?} does not name a file");
-                return Err(Fault::new(what, format!("write it like {}", key.example())));
-            }
-            if text.len() > longest {
-                let what = format!("is longer than {longest} bytes");
-                return Err(Fault::new(what, "name a shorter one"));
-            }
-            Ok(PathBuf::from(text))
-        };
-        self.parsed(key, of, report)
+        self.parsed(key, |text| place::parse(key.takes, text), report)
     }
 
     /// One of the words that the key takes.

@@ -3,14 +3,13 @@
 //! The supervisor enters what happens; a copy goes into every [`Status`](super::Status). Numbers only grow, except that a source
 //! that is changed or an output that is replaced begins anew. It decides nothing.
 
-use crate::config::{Config, Protocol};
+use crate::config::{Config, Output, Protocol};
 use crate::engine::SourceId;
 use crate::engine::snapshot::{Decision, NoDecision, Snapshot, Tally};
 use crate::engine::source::{Fault, Report};
 use crate::engine::time::{Raw, Span};
-use crate::output::{Published, SinkError};
+use crate::output::{Published, Reader, SinkError};
 use crate::sys::clock::ClockPair;
-use crate::sys::shm::ReaderState;
 
 /// All that is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,14 +79,14 @@ pub struct SourceLedger {
 /// What is counted of one output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputLedger {
-    /// In words: `SHM(2)`.
-    pub name: String,
+    /// As the configuration has it.
+    pub output: Output,
     /// Samples handed on.
     pub written: u64,
     /// Samples that it did not take.
     pub failed: u64,
     /// Whether anybody reads, as far as the last sample told.
-    pub reader: Option<ReaderState>,
+    pub reader: Option<Reader>,
     /// Why it did not take the last sample, or what a person should do although it did.
     pub trouble: Option<String>,
 }
@@ -132,16 +131,20 @@ impl Ledger {
         }
     }
 
-    /// There are these outputs now.
-    pub fn outputs(&mut self, names: impl Iterator<Item = String>) {
-        let fresh = |name| OutputLedger {
-            name,
-            written: 0,
-            failed: 0,
-            reader: None,
-            trouble: None,
-        };
-        self.outputs = names.map(fresh).collect();
+    /// Samples go to these outputs now; those that were there before go on.
+    pub fn outputs_changed(&mut self, to: &[Output]) {
+        let mut before = std::mem::take(&mut self.outputs);
+        for output in to {
+            let kept = before.iter().position(|entry| entry.output == *output);
+            let entry = kept.map(|place| before.swap_remove(place));
+            self.outputs.push(entry.unwrap_or_else(|| OutputLedger {
+                output: output.clone(),
+                written: 0,
+                failed: 0,
+                reader: None,
+                trouble: None,
+            }));
+        }
     }
 
     /// A poll ended.
@@ -170,9 +173,10 @@ impl Ledger {
         }
     }
 
-    /// Output number `k` was given a sample.
-    pub fn published(&mut self, k: usize, result: &Result<Published, SinkError>) {
-        let Some(output) = self.outputs.get_mut(k) else {
+    /// An output was given a sample.
+    pub fn published(&mut self, to: &Output, result: &Result<Published, SinkError>) {
+        let mut outputs = self.outputs.iter_mut();
+        let Some(output) = outputs.find(|entry| entry.output == *to) else {
             return;
         };
         match result {

@@ -11,9 +11,10 @@ use crate::engine::leap::Leap;
 use crate::engine::snapshot::{SourceView, Tally};
 use crate::engine::source::Fault;
 use crate::engine::time::{Raw, Span};
-use crate::output::Sample;
+use crate::output::{Reader, Sample};
 use crate::sys::clock::ClockPair;
 use crate::sys::shm::ReaderState;
+use crate::sys::sock::Listener;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -150,7 +151,8 @@ pub struct Output {
     pub written: u64,
     /// Samples that it did not take.
     pub failed: u64,
-    /// `live`, `attached`, `absent`, or null where it cannot be told.
+    /// Of a segment `live` (it takes the samples), `attached` (it has the segment and takes none) or `absent`; of a socket `bound`
+    /// (somebody has it) or `absent`; null where it cannot be told.
     pub reader: Option<String>,
     /// What is wrong with it, in words.
     pub trouble: Option<String>,
@@ -268,12 +270,13 @@ impl Source {
 impl Output {
     fn new(counts: &OutputLedger) -> Self {
         let reader = counts.reader.map(|reader| match reader {
-            ReaderState::Live => "live",
-            ReaderState::Attached => "attached",
-            ReaderState::Absent => "absent",
+            Reader::Segment(ReaderState::Live) => "live",
+            Reader::Segment(ReaderState::Attached) => "attached",
+            Reader::Socket(Listener::Bound) => "bound",
+            Reader::Segment(ReaderState::Absent) | Reader::Socket(Listener::Absent) => "absent",
         });
         Self {
-            name: counts.name.clone(),
+            name: counts.output.to_string(),
             written: counts.written,
             failed: counts.failed,
             reader: reader.map(str::to_owned),

@@ -7,7 +7,7 @@ use crate::engine::exchange::Exchange;
 use crate::engine::source::{Fault, Report};
 use crate::engine::time::{Raw, Span, Theta, Utc};
 use crate::engine::{Engine, Settings, SourceId, SourceSettings};
-use crate::output::Published;
+use crate::output::{Published, Reader};
 use crate::sys::clock::ClockPair;
 use crate::sys::shm::ReaderState;
 
@@ -29,7 +29,8 @@ pub(crate) fn status() -> Status {
     let ids = || (0..).map(SourceId).take(NAMES.len());
     let mut ledger = Ledger::new(at_start);
     ledger.reconfigure(&config(), ids());
-    ledger.outputs(["SHM(2)".to_owned()].into_iter());
+    let outputs = config().outputs();
+    ledger.outputs_changed(&outputs);
     let mut engine = Engine::new(settings(), start);
     for (id, ahead_ms) in ids().zip([25, 26, 1_025]) {
         let sent = start + Span::from_secs(12);
@@ -48,10 +49,10 @@ pub(crate) fn status() -> Status {
     engine.report(SourceId(3), missed);
     let snapshot = engine.cycle(clock.raw).expect("a cycle ends");
     let published = Published {
-        reader: Some(ReaderState::Live),
+        reader: Some(Reader::Segment(ReaderState::Live)),
         notice: None,
     };
-    ledger.published(0, &Ok(published));
+    ledger.published(&outputs[0], &Ok(published));
     ledger.cycle_ended(&snapshot, false, clock);
     Status {
         snapshot,

@@ -1,4 +1,5 @@
-//! What the operating system offers: clocks, shared memory, signals, the service manager, the log, a place to keep things.
+//! What the operating system offers: clocks, shared memory and sockets of other daemons, signals, the service manager, the log,
+//! a place to keep things.
 
 pub mod clock;
 pub mod continuity;
@@ -6,4 +7,5 @@ pub mod log;
 pub mod notify;
 pub mod shm;
 pub mod signals;
+pub mod sock;
 pub mod state;

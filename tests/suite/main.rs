@@ -17,6 +17,7 @@ mod readme;
 mod serve;
 mod server;
 mod shm;
+mod sock;
 mod state;
 mod tool;
 mod unit;

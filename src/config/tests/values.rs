@@ -163,27 +163,6 @@ fn a_wrong_type_is_named_with_the_right_one() {
 }
 
 #[test]
-fn a_socket_is_named_by_an_absolute_path_that_fits() {
-    let told = |path: &str| problems(&format!("control.path = {path:?}"));
-    assert_eq!(
-        told("run/c"),
-        ["1: control: path \"run/c\" is not an absolute path; begin it with a /"]
-    );
-    assert_eq!(
-        told("/run/"),
-        [
-            "1: control: path \"/run/\" does not name a file; write it like path = \"/run/webntpd/control.sock\""
-        ]
-    );
-    let path = |length: usize| format!("/{}", "x".repeat(length - 1));
-    assert_eq!(told(&path(107)), [""; 0]);
-    assert_eq!(
-        told(&path(108)),
-        ["1: control: path is longer than 107 bytes; name a shorter one"]
-    );
-}
-
-#[test]
 fn an_unknown_key_is_led_to_where_it_belongs() {
     for (text, problem) in [
         (
@@ -205,7 +184,7 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[selection]\nmin-agreeing = 1",
-            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, select, log, state, control, source",
+            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, source",
         ),
         (
             "[shm]\ncycle = '1s'",
@@ -217,15 +196,15 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[shm]\nbait = 1",
-            "2: shm: unknown key \"bait\"; remove it, the keys here are unit, mode, owner-check",
+            "2: shm: unknown key \"bait\"; remove it, the keys here are enable, unit, mode, owner-check",
         ),
         (
             "interval = 1",
-            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, select, log, state, control, source",
+            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, source",
         ),
         (
             "\"a\\nb\" = 1",
-            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, select, log, state, control, source",
+            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, source",
         ),
     ] {
         assert_eq!(problems(text), [problem], "{text}");

@@ -19,8 +19,9 @@ use crate::engine::leap::Leap;
 use crate::engine::snapshot::Decision;
 use crate::engine::time::{Span, Utc};
 use crate::sys::clock::ClockPair;
-use crate::sys::shm::{ReaderState, ShmError};
-use crate::sys::sock::{Listener, SockError};
+use crate::sys::reader::Reader;
+use crate::sys::shm::ShmError;
+use crate::sys::sock::SockError;
 
 /// Somebody who takes samples.
 pub trait Sink: Send {
@@ -51,15 +52,6 @@ pub struct Published {
     pub notice: Option<String>,
 }
 
-/// What is known of whoever reads an output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
-    /// Of a segment, which shows whether its samples are taken.
-    Segment(ReaderState),
-    /// Of a socket, which shows only whether somebody has it.
-    Socket(Listener),
-}
-
 /// Why a sample was not handed on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
@@ -86,16 +78,6 @@ pub enum SinkError {
 /// 1970-01-01 and 2100-01-01.
 const PLAUSIBLE: std::ops::Range<Utc> = Utc::from_secs(0)..Utc::from_secs(4_102_444_800);
 
-impl Reader {
-    /// Whether there certainly is none.
-    pub fn is_absent(self) -> bool {
-        matches!(
-            self,
-            Self::Segment(ReaderState::Absent) | Self::Socket(Listener::Absent)
-        )
-    }
-}
-
 impl Sample {
     /// What a decision says of the system clock at the instant of `clock`.
     pub fn of(decision: &Decision, clock: ClockPair) -> Self {
@@ -115,10 +97,7 @@ impl Sample {
     /// The bound as the NTP protocols say it: the smallest power of two seconds that is not below it, as
     /// its exponent (−30 to 0).
     pub fn precision(&self) -> i8 {
-        let bound = i128::from(self.bound.as_nanos());
-        // 2^p s ≥ bound, in integers: an f64 would round at the powers themselves.
-        let covers = |p: &i8| bound << -p <= 1_000_000_000;
-        (-30..0).find(covers).unwrap_or(0)
+        self.bound.log2_ceil()
     }
 
     /// Refuses what no reader should ever see. ntpsec and chronyd swallow any offset.

@@ -1,6 +1,7 @@
 //! A sink that keeps every sample, for tests.
 
-use super::{Published, Reader, Sample, Sink, SinkError};
+use super::{Published, Sample, Sink, SinkError};
+use crate::sys::reader::Reader;
 use std::sync::{Arc, Mutex};
 
 /// Keeps every sample. Clones share what they keep: the test holds one, the code under test another.

@@ -4,7 +4,8 @@
 //! should do about it. A segment that cannot be used is tried again with every sample; it never ends the
 //! daemon.
 
-use super::{Published, Reader, Sample, Sink, SinkError};
+use super::{Published, Sample, Sink, SinkError};
+use crate::sys::reader::Reader;
 use crate::sys::shm::{Policy, ShmError, Stamp, Unit, Writer, Written};
 
 /// The segment of one unit. Dropping it takes back a sample that nobody has read: what is not updated any

@@ -3,7 +3,8 @@
 //! In: samples. Out: a datagram each, see [`sys::sock`](crate::sys::sock). Nobody there, or a socket that is closed to us, is tried
 //! again with every sample; it never ends the daemon. Nothing is kept for a reader that comes later, and nothing taken back.
 
-use super::{Published, Reader, Sample, Sink, SinkError};
+use super::{Published, Sample, Sink, SinkError};
+use crate::sys::reader::Reader;
 use crate::sys::sock::{Listener, Message, Sender, SockError};
 use std::path::PathBuf;
 

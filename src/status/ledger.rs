@@ -8,8 +8,8 @@ use crate::engine::SourceId;
 use crate::engine::snapshot::{Decision, NoDecision, Snapshot, Tally};
 use crate::engine::source::{Fault, Report};
 use crate::engine::time::{Raw, Span};
-use crate::output::{Published, Reader, SinkError};
 use crate::sys::clock::ClockPair;
+use crate::sys::reader::Reader;
 
 /// All that is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,22 +173,20 @@ impl Ledger {
         }
     }
 
-    /// An output was given a sample.
-    pub fn published(&mut self, to: &Output, result: &Result<Published, SinkError>) {
-        let mut outputs = self.outputs.iter_mut();
-        let Some(output) = outputs.find(|entry| entry.output == *to) else {
-            return;
-        };
-        match result {
-            Ok(published) => {
-                output.written += 1;
-                output.reader = published.reader;
-                output.trouble = published.notice.clone();
-            }
-            Err(error) => {
-                output.failed += 1;
-                output.trouble = Some(error.to_string());
-            }
+    /// An output took a sample; what is known of its reader, and what a person should do although it did.
+    pub fn written(&mut self, to: &Output, reader: Option<Reader>, notice: Option<&str>) {
+        if let Some(output) = self.output(to) {
+            output.written += 1;
+            output.reader = reader;
+            output.trouble = notice.map(str::to_owned);
+        }
+    }
+
+    /// An output did not take a sample, and why.
+    pub fn not_written(&mut self, to: &Output, why: String) {
+        if let Some(output) = self.output(to) {
+            output.failed += 1;
+            output.trouble = Some(why);
         }
     }
 
@@ -212,6 +210,10 @@ impl Ledger {
         if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
             self.resets += 1;
         }
+    }
+
+    fn output(&mut self, of: &Output) -> Option<&mut OutputLedger> {
+        self.outputs.iter_mut().find(|entry| entry.output == *of)
     }
 
     fn source(&mut self, id: SourceId) -> Option<&mut SourceLedger> {

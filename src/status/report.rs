@@ -11,8 +11,8 @@ use crate::engine::leap::Leap;
 use crate::engine::snapshot::{SourceView, Tally};
 use crate::engine::source::Fault;
 use crate::engine::time::{Raw, Span};
-use crate::output::{Reader, Sample};
 use crate::sys::clock::ClockPair;
+use crate::sys::reader::Reader;
 use crate::sys::shm::ReaderState;
 use crate::sys::sock::Listener;
 use serde::{Deserialize, Serialize};
@@ -182,13 +182,13 @@ impl Report {
             reason: reason.filter(|_| ledger.state != State::Publishing),
             summary: status.summary(),
             tracking: ledger.last.as_ref().map(|(decision, clock)| {
-                let sample = Sample::of(decision, *clock);
+                let bound = decision.error_at(clock.raw);
                 Tracking {
                     age_ns: (now - clock.raw).as_nanos(),
-                    offset_ns: sample.offset().as_nanos(),
-                    bound_ns: sample.bound.as_nanos(),
+                    offset_ns: clock.offset(decision.theta_at(clock.raw)).as_nanos(),
+                    bound_ns: bound.as_nanos(),
                     jitter_ns: decision.jitter.as_nanos(),
-                    precision: sample.precision(),
+                    precision: bound.log2_ceil(),
                     rate_ppb: decision.rate.as_ppb(),
                     rate_lo_ppb: decision.rates.lo.as_ppb(),
                     rate_hi_ppb: decision.rates.hi.as_ppb(),

@@ -7,8 +7,8 @@ use crate::engine::exchange::Exchange;
 use crate::engine::source::{Fault, Report};
 use crate::engine::time::{Raw, Span, Theta, Utc};
 use crate::engine::{Engine, Settings, SourceId, SourceSettings};
-use crate::output::{Published, Reader};
 use crate::sys::clock::ClockPair;
+use crate::sys::reader::Reader;
 use crate::sys::shm::ReaderState;
 
 const CYCLE: Span = Span::from_secs(16);
@@ -48,11 +48,8 @@ pub(crate) fn status() -> Status {
     ledger.polled(SourceId(3), &missed);
     engine.report(SourceId(3), missed);
     let snapshot = engine.cycle(clock.raw).expect("a cycle ends");
-    let published = Published {
-        reader: Some(Reader::Segment(ReaderState::Live)),
-        notice: None,
-    };
-    ledger.published(&outputs[0], &Ok(published));
+    let reader = Some(Reader::Segment(ReaderState::Live));
+    ledger.written(&outputs[0], reader, None);
     ledger.cycle_ended(&snapshot, false, clock);
     Status {
         snapshot,

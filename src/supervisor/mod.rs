@@ -20,13 +20,14 @@ use crate::engine::snapshot::{Decision, NoDecision};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span, Utc};
 use crate::engine::{Engine, Settings};
-use crate::output::{Reader, Sample, Sink, SinkError};
+use crate::output::{Sample, Sink, SinkError};
 use crate::poller::{Ask, PollEnd};
 use crate::status::Status;
 use crate::status::ledger::Ledger;
 use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
 use crate::sys::continuity::Continuity;
 use crate::sys::notify;
+use crate::sys::reader::Reader;
 use journal::Journal;
 use memory::Memory;
 use roster::Roster;
@@ -261,7 +262,13 @@ impl<W: World> Supervisor<W> {
         let mut is_heard = false;
         for (output, sink) in &mut self.outputs {
             let result = sink.publish(&sample);
-            self.ledger.published(output, &result);
+            match &result {
+                Ok(published) => {
+                    let notice = published.notice.as_deref();
+                    self.ledger.written(output, published.reader, notice);
+                }
+                Err(error) => self.ledger.not_written(output, error.to_string()),
+            }
             self.journal.published(output, &result, clock.raw);
             match result {
                 Ok(published) => is_heard |= !published.reader.is_some_and(Reader::is_absent),

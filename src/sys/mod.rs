@@ -5,6 +5,7 @@ pub mod clock;
 pub mod continuity;
 pub mod log;
 pub mod notify;
+pub mod reader;
 pub mod shm;
 pub mod signals;
 pub mod sock;

@@ -12,6 +12,7 @@ mod keys;
 mod layers;
 mod mishaps;
 mod oracle;
+mod package;
 mod panel;
 mod readme;
 mod serve;

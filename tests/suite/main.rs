@@ -13,6 +13,7 @@ mod layers;
 mod mishaps;
 mod oracle;
 mod package;
+mod packaging;
 mod panel;
 mod readme;
 mod serve;

@@ -1,8 +1,6 @@
-//! The Debian package, on a bare Debian 13 in which no service manager runs: what it brings, what it keeps, what it leaves.
+//! The Debian package, on a bare Debian 12 and 13 in which no service manager runs: what it brings, what it keeps, what it leaves.
 
 use crate::host::debian::{self, Debian};
-
-const SUITE: &str = "trixie";
 
 /// All files, with owner, mode and, of links, where to; but for the state of those who install, and logs of what was installed.
 const FILES: &str = r"find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/lib/dpkg \
@@ -40,11 +38,20 @@ fn lintian_has_no_complaint_about_the_package() {
 }
 
 #[test]
-fn the_package_works_on_a_bare_debian_and_purged_leaves_nothing() {
-    if !debian::available("the package") {
-        return;
+fn the_package_works_on_a_bare_debian_12_and_purged_leaves_nothing() {
+    if debian::available("the package on Debian 12") {
+        the_package_lives_and_dies_well(&Debian::new("bookworm"));
     }
-    let debian = Debian::new(SUITE);
+}
+
+#[test]
+fn the_package_works_on_a_bare_debian_13_and_purged_leaves_nothing() {
+    if debian::available("the package on Debian 13") {
+        the_package_lives_and_dies_well(&Debian::new("trixie"));
+    }
+}
+
+fn the_package_lives_and_dies_well(debian: &Debian) {
     debian.put(&debian::package(1), "/tmp/webntpd_1.deb");
     debian.put(&debian::package(2), "/tmp/webntpd_2.deb");
     // What it needs comes first, by itself, so that the difference is the package's alone.
@@ -57,22 +64,22 @@ fn the_package_works_on_a_bare_debian_and_purged_leaves_nothing() {
         assert!(needed.contains(&package), "{package} is not in {needed:?}");
     }
     debian.run(&format!("apt-get install -qq -y {}", needed.join(" ")));
-    let before = (debian.run(FILES), accounts(&debian));
+    let before = (debian.run(FILES), accounts(debian));
 
     debian.run("apt-get install -qq -y /tmp/webntpd_1.deb");
-    what_is_installed_is_right(&debian);
-    an_upgrade_keeps_what_the_administrator_has_set(&debian);
-    removed_it_keeps_configuration_and_state(&debian);
+    what_is_installed_is_right(debian);
+    an_upgrade_keeps_what_the_administrator_has_set(debian);
+    removed_it_keeps_configuration_and_state(debian);
 
-    feeding(&debian, "webntpd", 2);
-    feeding(&debian, "root", 3);
+    feeding(debian, "webntpd", 2);
+    feeding(debian, "root", 3);
     assert_eq!(
         debian.run(SEGMENTS),
         "0x4e545032 webntpd\n0x4e545033 root\n"
     );
     debian.run("apt-get purge -qq -y webntpd");
     assert_eq!(debian.run(SEGMENTS), "0x4e545033 root\n");
-    let after = (debian.run(FILES), accounts(&debian));
+    let after = (debian.run(FILES), accounts(debian));
     assert_eq!(difference(&before.0, &after.0), "");
     assert_eq!(before.1, after.1);
     // Once more, when there is nothing left to do.

@@ -3,8 +3,8 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, query, serve, shm, usual::usual};
-use clap::{Parser, Subcommand};
+use super::{complain, completions, query, serve, shm, usual::usual};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 const LIKE_THE_REFERENCE: &str = "\
@@ -40,6 +40,14 @@ enum Command {
 
     /// Show an NTP shared memory segment without disturbing it, and say what is wrong with it
     Shm(shm::Arguments),
+
+    /// Print what a shell needs to complete the command line of webntp or webntpd
+    Completions(completions::Arguments),
+}
+
+/// The whole command line, for whoever describes it.
+pub(super) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs `webntp` with the process's arguments.
@@ -48,6 +56,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Some(Command::Shm(arguments)) => return shm::run(&arguments),
         Some(Command::Serve(arguments)) => serve::run(&arguments).map_err(Into::into),
+        Some(Command::Completions(arguments)) => completions::run(&arguments).map_err(Into::into),
         None => query::run(&arguments.query),
     };
     match result {
@@ -63,7 +72,6 @@ pub fn main() -> ExitCode {
 mod tests {
     use super::*;
     use crate::sys::log::LevelFilter;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_holds_together() {

@@ -7,8 +7,12 @@ mod feed;
 mod leap_seconds;
 mod query;
 mod serve;
+mod sources;
 pub mod tool;
+mod tracking;
 mod usual;
+mod waitsync;
+mod watch;
 
 use crate::sys::log::{self, LevelFilter};
 use anyhow::Context;

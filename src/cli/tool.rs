@@ -3,7 +3,7 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, query, serve, usual::usual};
+use super::{complain, query, serve, sources, tracking, usual::usual, waitsync};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -37,6 +37,15 @@ struct Arguments {
 enum Command {
     /// Run a WebNTP server that tells the time of this machine's clock
     Serve(serve::Arguments),
+
+    /// Show what the running daemon makes of its sources
+    Sources(sources::Arguments),
+
+    /// Show what the running daemon publishes and how good it is
+    Tracking(tracking::Arguments),
+
+    /// Wait until the running daemon publishes and the clock is right
+    Waitsync(waitsync::Arguments),
 }
 
 /// Runs `webntp` with the process's arguments.
@@ -44,6 +53,9 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse_from(usual(std::env::args_os()));
     let result = match arguments.command {
         Some(Command::Serve(arguments)) => serve::run(&arguments).map_err(Into::into),
+        Some(Command::Sources(arguments)) => sources::run(&arguments),
+        Some(Command::Tracking(arguments)) => tracking::run(&arguments),
+        Some(Command::Waitsync(arguments)) => waitsync::run(&arguments),
         None => query::run(&arguments.query),
     };
     match result {

@@ -10,7 +10,7 @@ pub(super) struct Arguments {
     /// Explain the columns, and tell of each source its URL, protocol and operator, its samples and misses and whose
     /// fault those were, how often it was a falseticker, stepped or was started anew, and what it says of the raw
     /// clock
-    #[arg(short, long, conflicts_with = "json")]
+    #[arg(short, long)]
     verbose: bool,
 
     #[command(flatten)]

@@ -116,7 +116,7 @@ impl Output {
         let trouble = self.trouble.as_deref();
         let trouble = trouble.map_or_else(String::new, |trouble| format!("; {}", plain(trouble)));
         format!(
-            "{}{reader}, {} taken, {} refused{trouble}",
+            "{}{reader}, {} written, {} failed{trouble}",
             plain(&self.name),
             count(self.written, "sample"),
             self.failed
@@ -177,7 +177,7 @@ Sources         : 2 of 4 agree
 Best source     : tokyo
 Last published  : 5 s ago
 Last cycle      : 5 s ago, one every 16.000 s
-Output          : SHM(2), read, 1 sample taken, 0 refused
+Output          : SHM(2), read, 1 sample written, 0 failed
 Cycles          : 1
 Resets          : 0
 Reloads         : 0, 0 refused
@@ -223,23 +223,23 @@ Version         : 1.2.3, process 12
         assert_eq!(value(&text, "State"), state);
         let old = "25.500 ms behind true time (slow), as last published";
         assert_eq!(value(&text, "System clock"), old);
-        let output = "SHM(2), read, 1 sample taken, 1 refused; no room";
+        let output = "SHM(2), read, 1 sample written, 1 failed; no room";
         assert_eq!(value(&text, "Output"), output);
     }
 
     #[test]
     fn a_reader_is_told_from_one_that_only_attached_and_from_none() {
         for (reader, words) in [
-            (Some("live"), "SHM(2), read, 0 samples taken, 0 refused"),
+            (Some("live"), "SHM(2), read, 0 samples written, 0 failed"),
             (
                 Some("attached"),
-                "SHM(2), somebody is attached but takes no sample, 0 samples taken, 0 refused",
+                "SHM(2), somebody is attached but takes no sample, 0 samples written, 0 failed",
             ),
             (
                 Some("absent"),
-                "SHM(2), nobody is attached, 0 samples taken, 0 refused",
+                "SHM(2), nobody is attached, 0 samples written, 0 failed",
             ),
-            (None, "SHM(2), 0 samples taken, 0 refused"),
+            (None, "SHM(2), 0 samples written, 0 failed"),
         ] {
             let output = Output {
                 name: "SHM(2)".into(),

@@ -1,6 +1,8 @@
 //! What the operator asks the running daemon: `webntp sources`, `webntp tracking`, `webntp waitsync`.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -311,6 +313,9 @@ fn a_daemon_that_goes_away_and_comes_back_is_missed_once_and_watched_on() {
         daemon.wait_exit(LIMIT);
         let gone = "webntp: no webntpd listens on ";
         assert!(watch.wait_line(gone, LIMIT).ends_with("; trying on"));
+        // Long enough for it to ask in vain again.
+        let output = webntp(&["waitsync", "--timeout", "3s"]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
         let text = configuration(&[("tokyo", &fake.url("http", "/json"))]);
         let _daemon = webntpd::start(Path::new(DIR), &text);
         watch.wait_line("webntp: webntpd is back", LIMIT);
@@ -339,5 +344,35 @@ fn whoever_closes_the_pipe_ends_it_without_a_word() {
             assert!(ended.success(), "{command}: {output:?}");
             assert!(output.stderr.is_empty(), "{command}: {output:?}");
         }
+    });
+}
+
+#[test]
+fn a_daemon_of_another_version_is_shown_as_far_as_it_is_understood() {
+    sandbox::run(|| {
+        let daemon = UnixListener::bind("/run/other.sock").expect("a socket");
+        let reports = [
+            r#"{"format":2,"cycles":3,"summary":"fine","sources":[{"name":"tokyo"}],"new":{}}"#,
+            r#"{"format":2,"sources":7}"#,
+        ];
+        let answers = std::thread::spawn(move || {
+            for report in reports {
+                let (mut reader, _) = daemon.accept().expect("it asks");
+                reader.write_all(report.as_bytes()).expect("it listens");
+            }
+        });
+        let asked = || webntp(&["sources", "--socket", "/run/other.sock"]);
+        let output = asked();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let table = words(&output.stdout);
+        assert!(
+            table.contains("? tokyo ") && table.ends_with("  fine\n"),
+            "{table}"
+        );
+        assert!(words(&output.stderr).contains("has format 2"), "{output:?}");
+        let output = asked();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(words(&output.stderr).contains("has format 2"), "{output:?}");
+        answers.join().expect("both were asked");
     });
 }

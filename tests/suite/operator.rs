@@ -289,7 +289,12 @@ fn watching_shows_a_table_after_each_cycle_until_ctrl_c_which_is_no_failure() {
 #[test]
 fn watching_json_gives_a_line_for_each_cycle() {
     sandbox::run(|| {
-        let (_fake, _daemon) = publishing();
+        let fake = fake_ahead_by(0);
+        let text = configuration(&[("tokyo", &fake.url("http", "/json"))]);
+        // Longer than the pause between two questions.
+        let text = text.replace("cycle = \"1s\"", "cycle = \"2s\"");
+        let mut daemon = webntpd::start(Path::new(DIR), &text);
+        daemon.wait_line("publishing", LIMIT);
         let mut watch = webntpd::tool();
         let mut watch = Process::start(watch.args(["tracking", "--json", "--watch"]));
         let mut cycles = Vec::new();

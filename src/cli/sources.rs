@@ -5,7 +5,7 @@ use crate::status::report::Report;
 use clap::Args;
 
 #[derive(Debug, Args)]
-#[command(after_help = watch::EXIT_CODES)]
+#[command(after_help = watch::NOTES)]
 pub(super) struct Arguments {
     /// Explain the columns, and tell of each source its URL, protocol and operator, its samples and misses and whose
     /// fault those were, how often it was a falseticker, stepped or was started anew, and what it says of the raw

@@ -5,7 +5,7 @@ use crate::status::report::Report;
 use clap::Args;
 
 #[derive(Debug, Args)]
-#[command(after_help = watch::EXIT_CODES)]
+#[command(after_help = watch::NOTES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     options: watch::Options,

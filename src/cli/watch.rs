@@ -22,7 +22,15 @@ pub(super) const PAUSE: Span = Span::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 /// What the help of both commands ends with.
-pub(super) const EXIT_CODES: &str = "\
+pub(super) const NOTES: &str = "\
+JSON, the same from both commands: format (1), version, pid, started_ns (since 1970), uptime_ns, age_ns (of the last \
+cycle), cycle_ns, state (starting, publishing, refused, undecided), reason, summary, tracking (age_ns, offset_ns, \
+bound_ns, jitter_ns, precision, rate_ppb, rate_lo_ppb, rate_hi_ppb, leap), sources (name, url, protocol, operator, \
+tally, reason, poll_ns, reach, reading, last_sample_ns, samples, missed, falseticker_cycles, steps, restarts), outputs \
+(name, written, failed, reader, trouble), cycles, resets, reloads, reloads_refused. A reading: age_ns, offset_ns, \
+bound_ns, delay_ns, jitter_ns, rate_ppb, leap. missed: network, tls, server, local. An offset is positive when the \
+system clock is behind, a rate when the raw clock is slow. What is not known is null.
+
 Exit code 0: done, also when the daemon publishes nothing; what is shown says why (webntp waitsync waits until it \
 does). 1: the daemon could not be asked, standard error says why and what to do. 2: the command line makes no \
 sense.";
@@ -174,5 +182,38 @@ impl<F: Fn(&Report) -> String> Screen<F> {
             ));
         }
         self.strange = strange;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::rig;
+    use serde_json::Value;
+
+    /// The names of all members, at any depth.
+    fn names(value: &Value) -> Vec<String> {
+        match value {
+            Value::Array(items) => items.iter().flat_map(names).collect(),
+            Value::Object(members) => members
+                .iter()
+                .flat_map(|(name, value)| [vec![name.clone()], names(value)].concat())
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_member_of_the_report() {
+        let status = rig::status();
+        let report = serde_json::to_value(Report::new(&status, status.clock.raw)).unwrap();
+        let names = names(&report);
+        assert!(names.contains(&"delay_ns".to_owned()), "{names:?}");
+        let told: Vec<&str> = NOTES
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .collect();
+        for name in names {
+            assert!(told.contains(&name.as_str()), "{name} is missing");
+        }
     }
 }

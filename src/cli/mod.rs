@@ -9,8 +9,12 @@ mod leap_seconds;
 mod query;
 mod serve;
 mod shm;
+mod sources;
 pub mod tool;
+mod tracking;
 mod usual;
+mod waitsync;
+mod watch;
 
 use crate::sys::log::{self, LevelFilter};
 use anyhow::Context;

@@ -3,7 +3,7 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, completions, query, serve, shm, usual::usual};
+use super::{complain, completions, query, serve, shm, sources, tracking, usual::usual, waitsync};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -38,6 +38,15 @@ enum Command {
     /// Run a WebNTP server that tells the time of this machine's clock
     Serve(serve::Arguments),
 
+    /// Show what the running daemon makes of its sources
+    Sources(sources::Arguments),
+
+    /// Show what the running daemon publishes and how good it is
+    Tracking(tracking::Arguments),
+
+    /// Wait until the running daemon publishes and the clock is right
+    Waitsync(waitsync::Arguments),
+
     /// Show an NTP shared memory segment without disturbing it, and say what is wrong with it
     Shm(shm::Arguments),
 
@@ -57,6 +66,9 @@ pub fn main() -> ExitCode {
         Some(Command::Shm(arguments)) => return shm::run(&arguments),
         Some(Command::Serve(arguments)) => serve::run(&arguments).map_err(Into::into),
         Some(Command::Completions(arguments)) => completions::run(&arguments).map_err(Into::into),
+        Some(Command::Sources(arguments)) => sources::run(&arguments),
+        Some(Command::Tracking(arguments)) => tracking::run(&arguments),
+        Some(Command::Waitsync(arguments)) => waitsync::run(&arguments),
         None => query::run(&arguments.query),
     };
     match result {

@@ -3,14 +3,18 @@
 //! * `ledger`: what has been counted
 //! * `report`: all of it as plain data for others, and as JSON
 //! * `segment`: what is wrong with a shared memory segment, in words
-//! * `table`: a report for people
+//! * `table`, `tracking`: a report for people
+//! * `columns`, `words`: what these are made of
 //! * `control`: the socket on which the daemon hands out its report
 
+mod columns;
 pub mod control;
 pub mod ledger;
 pub mod report;
 pub mod segment;
 pub mod table;
+pub mod tracking;
+pub mod words;
 
 #[cfg(test)]
 pub(crate) mod rig;

@@ -11,6 +11,7 @@ mod journal;
 mod keys;
 mod layers;
 mod mishaps;
+mod operator;
 mod oracle;
 mod package;
 mod packaging;

@@ -10,6 +10,7 @@ use crate::engine::time::Span;
 pub use crate::protocol::kind::Kind as Protocol;
 use crate::protocol::stamp::Rounding;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub log: Log,
     /// `[control]`; none for a daemon that nobody shall ask.
     pub control: Option<Control>,
+    /// `[metrics]`; none where nobody shall scrape.
+    pub metrics: Option<Metrics>,
     /// Each `[[source]]` in the order of the file, names unique. May be empty: whether that will do is for
     /// the caller to say.
     pub sources: Vec<Source>,
@@ -69,6 +72,13 @@ pub struct Control {
     pub path: PathBuf,
     /// `mode`: who may ask (0600 to 0666, default 0666). Whoever asks learns, and changes nothing.
     pub mode: u32,
+}
+
+/// `[metrics]`: numbers for Prometheus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// `listen`: where, by preference; one that does not exist on this machine leads on to the next (at least one, no port is 0).
+    pub listen: Vec<SocketAddr>,
 }
 
 /// `[[source]]`: a server to measure.
@@ -156,6 +166,7 @@ impl Config {
             select: Select::default(),
             log: Log::default(),
             control: None,
+            metrics: None,
             sources,
         }
     }
@@ -251,6 +262,9 @@ pub(super) fn config(
         config.log.level = level.value;
     }
     config.control = Some(control(&file.control));
+    config.metrics = file.metrics.listen.as_ref().map(|listen| Metrics {
+        listen: listen.value.clone(),
+    });
     config.sources = sources::checked(&file.sources, config.cycle, ca_file_check, report);
     if let Some(bound) = &file.select.max_bound {
         config.select.max_bound = bound.value;

@@ -19,6 +19,7 @@ mod checked;
 mod duration;
 mod endpoint;
 mod keys;
+mod listen;
 mod mode;
 mod problem;
 mod raw;
@@ -28,7 +29,10 @@ mod syntax;
 mod word;
 
 pub use authority::{CaFileError, certificates};
-pub use checked::{AddressFamily, Config, Control, Level, Log, Protocol, Select, Shm, Source};
+pub use checked::{
+    AddressFamily, Config, Control, Level, Log, Metrics, Protocol, Select, Shm, Source,
+};
+pub use listen::listen_addresses;
 pub use problem::{Problem, Problems};
 
 use checked::CaFileCheck;

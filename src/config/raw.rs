@@ -10,6 +10,7 @@ use super::reader::{At, Table};
 use super::word;
 use crate::engine::time::Span;
 use crate::protocol::stamp::Rounding;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use toml::de::DeTable;
 
@@ -20,6 +21,7 @@ pub(super) struct File<'a> {
     pub(super) select: Select<'a>,
     pub(super) log: Log,
     pub(super) control: Control,
+    pub(super) metrics: Metrics,
     pub(super) sources: Vec<Source<'a>>,
 }
 
@@ -51,6 +53,12 @@ pub(super) struct Log {
 pub(super) struct Control {
     pub(super) path: Option<At<PathBuf>>,
     pub(super) mode: Option<At<u32>>,
+}
+
+/// `[metrics]`
+#[derive(Default)]
+pub(super) struct Metrics {
+    pub(super) listen: Option<At<Vec<SocketAddr>>>,
 }
 
 /// One `[[source]]`
@@ -103,6 +111,10 @@ impl<'a> File<'a> {
                 .table("control", report)
                 .map(|table| Control::read(&table, report))
                 .unwrap_or_default(),
+            metrics: top
+                .table("metrics", report)
+                .map(|table| Metrics::read(&table, report))
+                .unwrap_or_default(),
             sources: top
                 .tables("source", report)
                 .into_iter()
@@ -149,6 +161,15 @@ impl Control {
         Self {
             path: table.path(&keys::CONTROL_PATH, report),
             mode: table.mode(&keys::CONTROL_MODE, report),
+        }
+    }
+}
+
+impl Metrics {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::METRICS, report);
+        Self {
+            listen: table.addresses(&keys::METRICS_LISTEN, report),
         }
     }
 }

@@ -4,12 +4,16 @@
 //! What a key takes stands in [`keys`](super::keys); what its value means is not known here.
 
 use super::duration;
-use super::keys::{AbsolutePath, Choice, Correction, KINDS, Key, Kind, Length, Limit, Mode, Text};
+use super::keys::{
+    AbsolutePath, Address, Choice, Correction, KINDS, Key, Kind, Length, Limit, Mode, Text,
+};
 use super::keys::{Switch, Whole};
+use super::listen;
 use super::mode;
 use super::problem::{Fault, Report};
 use crate::engine::time::Span;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use toml::Spanned;
@@ -126,6 +130,15 @@ impl<'a> Table<'a> {
             Ok(PathBuf::from(text))
         };
         self.parsed(key, of, report)
+    }
+
+    /// Where to listen.
+    pub(super) fn addresses(
+        &self,
+        key: &Key<Address>,
+        report: &mut Report,
+    ) -> Option<At<Vec<SocketAddr>>> {
+        self.parsed(key, listen::parse, report)
     }
 
     /// One of the words that the key takes.

@@ -4,9 +4,11 @@
 //! * `report`: all of it as plain data for others, and as JSON
 //! * `table`: a report for people
 //! * `control`: the socket on which the daemon hands out its report
+//! * `metrics`: the same for Prometheus
 
 pub mod control;
 pub mod ledger;
+pub mod metrics;
 pub mod report;
 pub mod table;
 

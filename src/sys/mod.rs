@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod continuity;
+pub mod listen;
 pub mod log;
 pub mod notify;
 pub mod shm;

@@ -4,6 +4,7 @@
 //! * [`process`]: a program that runs beside the test, its log, its end
 //! * [`ntpsec`], [`chronyd`]: the daemons, and what they say about the clock that they are fed
 //! * [`systemd`]: what judges the unit, without being this machine's init
+//! * [`promtool`]: what judges metrics and alert rules
 //! * [`segment`]: NTP's shared memory, as another process sees it
 //! * [`deadline`]: waiting for an event, not for a guessed time
 //!
@@ -13,6 +14,7 @@ pub(crate) mod chronyd;
 pub(crate) mod deadline;
 pub(crate) mod ntpsec;
 pub(crate) mod process;
+pub(crate) mod promtool;
 pub(crate) mod sandbox;
 pub(crate) mod segment;
 pub(crate) mod systemd;

@@ -131,8 +131,8 @@ impl Live {
         };
         let start = |config: &Metrics| MetricsServer::start(&config.listen, status.clone());
         let server = start(config).or_else(|why| match self.metrics.take() {
-            // One of all addresses is in the way of one of them on the same port, and the other way round.
-            Some((old, server)) if why.is_taken() => {
+            // All addresses are in the way of one of them on the same port, and the other way round.
+            Some((old, server)) if why.is_taken() && old.port() == config.port() => {
                 drop(server);
                 start(config).inspect_err(|_| {
                     self.metrics = start(&old).ok().map(|server| (old, server));

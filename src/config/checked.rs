@@ -81,6 +81,13 @@ pub struct Metrics {
     pub listen: Vec<SocketAddr>,
 }
 
+impl Metrics {
+    /// The port, the same at all addresses.
+    pub fn port(&self) -> Option<u16> {
+        self.listen.first().map(SocketAddr::port)
+    }
+}
+
 /// `[[source]]`: a server to measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {

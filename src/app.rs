@@ -1,12 +1,13 @@
 //! The world that the daemon runs in: servers on the network, outputs of this machine, a configuration in a file.
 
-use crate::config::{self, Config, Control, Output, Source};
+use crate::config::{self, Config, Control, Metrics, Output, Source};
 use crate::engine::time::Utc;
 use crate::net::{Deadlines, KnownTime, Target, Tls};
 use crate::output::{ShmSink, Sink, SinkError, SockSink};
 use crate::poller::{Ask, Upstream, UpstreamSettings};
 use crate::status::Status;
 use crate::status::control::{BindError, ControlSocket};
+use crate::status::metrics::MetricsServer;
 use crate::supervisor::World;
 use crate::sys::shm::{Policy, Unit};
 use anyhow::Context;
@@ -23,6 +24,7 @@ pub struct Live {
     tls: Arc<Tls>,
     known_time: KnownTime,
     control: Option<Listener<Control>>,
+    metrics: Option<(Metrics, MetricsServer)>,
 }
 
 /// Something that is listened on, as long as this lives.
@@ -47,6 +49,7 @@ impl Live {
             tls: Arc::new(Tls::new(Vec::new()).with_known_time(known_time.clone())),
             known_time,
             control: None,
+            metrics: None,
         }
     }
 }
@@ -89,6 +92,8 @@ impl World for Live {
     }
 
     fn listen(&mut self, config: &Config, status: watch::Receiver<Status>) -> anyhow::Result<()> {
+        // First what can fail.
+        self.serve_metrics(config.metrics.as_ref(), &status)?;
         self.listen_for_control(config.control.as_ref(), status);
         Ok(())
     }
@@ -126,6 +131,37 @@ impl Live {
             Err(why @ BindError::NoDirectory(_)) => info!("{why}"),
             Err(why) => warn!("{why}"),
         }
+    }
+
+    /// Serves the metrics where `config` has them; if that cannot be, they stay where they are.
+    fn serve_metrics(
+        &mut self,
+        config: Option<&Metrics>,
+        status: &watch::Receiver<Status>,
+    ) -> anyhow::Result<()> {
+        if self.metrics.as_ref().map(|(config, _)| config) == config {
+            return Ok(());
+        }
+        let Some(config) = config else {
+            self.metrics = None;
+            return Ok(());
+        };
+        let start = |config: &Metrics| MetricsServer::start(&config.listen, status.clone());
+        let server = start(config).or_else(|why| match self.metrics.take() {
+            // All addresses are in the way of one of them on the same port, and the other way round.
+            Some((old, server)) if why.is_taken() && old.port() == config.port() => {
+                drop(server);
+                start(config).inspect_err(|_| {
+                    self.metrics = start(&old).ok().map(|server| (old, server));
+                })
+            }
+            old => {
+                self.metrics = old;
+                Err(why)
+            }
+        });
+        self.metrics = Some((config.clone(), server.context("[metrics] listen")?));
+        Ok(())
     }
 
     /// How to speak TLS to a source: as to all of them, unless it has certificates of its own to trust. They are loaded at once

@@ -11,6 +11,7 @@ use crate::engine::time::Span;
 pub use crate::protocol::kind::Kind as Protocol;
 use crate::protocol::stamp::Rounding;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub control: Option<Control>,
     /// `[state]`
     pub state: State,
+    /// `[metrics]`; none where nobody shall scrape.
+    pub metrics: Option<Metrics>,
     /// Each `[[source]]` in the order of the file, names unique. May be empty: whether that will do is for
     /// the caller to say.
     pub sources: Vec<Source>,
@@ -84,6 +87,20 @@ pub struct State {
     /// `directory`: where (an absolute path, default /var/lib/webntpd; it need not exist). `None` for nowhere, which no file
     /// can say.
     pub directory: Option<PathBuf>,
+}
+
+/// `[metrics]`: numbers for Prometheus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// `listen`: where, by preference; one that does not exist on this machine leads on to the next (at least one, no port is 0).
+    pub listen: Vec<SocketAddr>,
+}
+
+impl Metrics {
+    /// The port, the same at all addresses.
+    pub fn port(&self) -> Option<u16> {
+        self.listen.first().map(SocketAddr::port)
+    }
 }
 
 /// `[[source]]`: a server to measure.
@@ -173,6 +190,7 @@ impl Config {
             log: Log::default(),
             control: None,
             state: State::default(),
+            metrics: None,
             sources,
         }
     }
@@ -281,6 +299,9 @@ pub(super) fn config(
     if let Some(directory) = &file.state.directory {
         config.state.directory = Some(directory.value.clone());
     }
+    config.metrics = file.metrics.listen.as_ref().map(|listen| Metrics {
+        listen: listen.value.clone(),
+    });
     config.sources = sources::checked(&file.sources, config.cycle, ca_file_check, report);
     if let Some(bound) = &file.select.max_bound {
         config.select.max_bound = bound.value;

@@ -12,6 +12,7 @@
 
 use super::checked::{AddressFamily, Level, Protocol};
 use super::endpoint;
+use super::listen;
 use super::word;
 use crate::engine::time::Span;
 use crate::protocol::stamp::Rounding;
@@ -70,6 +71,9 @@ pub(super) enum AbsolutePath {
     Directory,
     Socket,
 }
+
+/// Where to listen.
+pub(super) struct Address;
 
 /// A text; which ones will do, in words.
 pub(super) struct Text(pub(super) &'static str);
@@ -146,6 +150,12 @@ impl Range for AbsolutePath {
     }
 }
 
+impl Range for Address {
+    fn words(&self) -> String {
+        listen::RANGE.to_owned()
+    }
+}
+
 impl Range for Text {
     fn words(&self) -> String {
         self.0.to_owned()
@@ -201,13 +211,17 @@ impl Kind {
     }
 }
 
-pub(super) static KINDS: [&Kind; 8] = [&TOP, &SHM, &SOCK, &SELECT, &LOG, &STATE, &CONTROL, &SOURCE];
+pub(super) static KINDS: [&Kind; 9] = [
+    &TOP, &SHM, &SOCK, &SELECT, &LOG, &STATE, &CONTROL, &METRICS, &SOURCE,
+];
 
 pub(super) static TOP: Kind = Kind {
     header: "",
     place: "to the top of the file, above the first [table]",
     keys: &[&CYCLE],
-    tables: &["shm", "sock", "select", "log", "state", "control", "source"],
+    tables: &[
+        "shm", "sock", "select", "log", "state", "control", "metrics", "source",
+    ],
 };
 pub(super) static SHM: Kind = Kind {
     header: "[shm]",
@@ -243,6 +257,12 @@ pub(super) static CONTROL: Kind = Kind {
     header: "[control]",
     place: "to [control]",
     keys: &[&CONTROL_PATH, &CONTROL_MODE],
+    tables: &[],
+};
+pub(super) static METRICS: Kind = Kind {
+    header: "[metrics]",
+    place: "to [metrics]",
+    keys: &[&METRICS_LISTEN],
     tables: &[],
 };
 pub(super) static SOURCE: Kind = Kind {
@@ -351,6 +371,12 @@ pub(super) static CONTROL_MODE: Key<Mode> = Key {
     name: "mode",
     takes: Mode,
     without: Without::Is("\"0666\""),
+};
+
+pub(super) static METRICS_LISTEN: Key<Address> = Key {
+    name: "listen",
+    takes: Address,
+    without: Without::Depends("nowhere", "\"127.0.0.1:9975\""),
 };
 
 pub(super) static NAME: Key<Text> = Key {

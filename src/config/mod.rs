@@ -19,6 +19,7 @@ mod checked;
 mod duration;
 mod endpoint;
 mod keys;
+mod listen;
 mod mode;
 mod outputs;
 mod place;
@@ -31,8 +32,9 @@ mod word;
 
 pub use authority::{CaFileError, certificates};
 pub use checked::{
-    AddressFamily, Config, Control, Level, Log, Protocol, Select, Shm, Source, State,
+    AddressFamily, Config, Control, Level, Log, Metrics, Protocol, Select, Shm, Source, State,
 };
+pub use listen::listen_addresses;
 pub use outputs::{Output, Sock};
 pub use problem::{Problem, Problems};
 

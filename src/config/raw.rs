@@ -10,6 +10,7 @@ use super::reader::{At, Table};
 use super::word;
 use crate::engine::time::Span;
 use crate::protocol::stamp::Rounding;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use toml::de::DeTable;
 
@@ -22,6 +23,7 @@ pub(super) struct File<'a> {
     pub(super) log: Log,
     pub(super) state: State,
     pub(super) control: Control,
+    pub(super) metrics: Metrics,
     pub(super) sources: Vec<Source<'a>>,
 }
 
@@ -68,6 +70,12 @@ pub(super) struct State {
 pub(super) struct Control {
     pub(super) path: Option<At<PathBuf>>,
     pub(super) mode: Option<At<u32>>,
+}
+
+/// `[metrics]`
+#[derive(Default)]
+pub(super) struct Metrics {
+    pub(super) listen: Option<At<Vec<SocketAddr>>>,
 }
 
 /// One `[[source]]`
@@ -128,6 +136,10 @@ impl<'a> File<'a> {
             control: top
                 .table("control", report)
                 .map(|table| Control::read(&table, report))
+                .unwrap_or_default(),
+            metrics: top
+                .table("metrics", report)
+                .map(|table| Metrics::read(&table, report))
                 .unwrap_or_default(),
             sources: top
                 .tables("source", report)
@@ -196,6 +208,15 @@ impl Control {
         Self {
             path: table.path(&keys::CONTROL_PATH, report),
             mode: table.mode(&keys::CONTROL_MODE, report),
+        }
+    }
+}
+
+impl Metrics {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::METRICS, report);
+        Self {
+            listen: table.addresses(&keys::METRICS_LISTEN, report),
         }
     }
 }

@@ -56,6 +56,7 @@ fn an_empty_file_has_the_defaults_and_no_source() {
             path: PathBuf::from("/run/webntpd/control.sock"),
             mode: 0o666,
         }),
+        metrics: None,
         sources: Vec::new(),
     };
     assert_eq!(parse("", "f"), Ok(config));
@@ -71,6 +72,7 @@ fn every_key_is_read() {
         log.level = "debug"
         state.directory = "/srv/webntpd"
         control = { path = "/tmp/c", mode = "0660" }
+        metrics = { listen = "[::1]:9975" }
         source = [
             {
                 name = "東京",
@@ -116,6 +118,9 @@ fn every_key_is_read() {
         control: Some(Control {
             path: PathBuf::from("/tmp/c"),
             mode: 0o660,
+        }),
+        metrics: Some(Metrics {
+            listen: vec!["[::1]:9975".parse().expect("an address")],
         }),
         sources: vec![
             Source {

@@ -62,6 +62,8 @@ pub struct SourceLedger {
     pub protocol: Protocol,
     /// Whose vote it is part of.
     pub operator: String,
+    /// Whether it is only measured, and has no vote.
+    pub noselect: bool,
     /// Polls that gave a sample.
     pub samples: u64,
     /// Polls that gave none, in the order of [`Fault::ALL`].
@@ -121,6 +123,7 @@ impl Ledger {
                 url: without_query(&source.url),
                 protocol: source.protocol,
                 operator: source.operator.clone(),
+                noselect: source.noselect,
                 samples: 0,
                 missed: [0; Fault::ALL.len()],
                 last_sample: None,

@@ -6,10 +6,12 @@
 //! * `table`, `tracking`: a report for people
 //! * `columns`, `words`: what these are made of
 //! * `control`: the socket on which the daemon hands out its report
+//! * `metrics`: the same for Prometheus
 
 mod columns;
 pub mod control;
 pub mod ledger;
+pub mod metrics;
 pub mod report;
 pub mod segment;
 pub mod table;

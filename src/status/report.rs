@@ -97,6 +97,8 @@ pub struct Source {
     pub protocol: String,
     /// Whose vote it is part of.
     pub operator: String,
+    /// Whether it is only measured, and has no vote.
+    pub noselect: bool,
     /// `best`, `survivor`, `outlier`, `falseticker` or `unusable`.
     pub tally: String,
     /// Why it is unusable, or why its last poll gave nothing.
@@ -225,6 +227,7 @@ impl Source {
             url: counts.url.clone(),
             protocol: counts.protocol.name().to_owned(),
             operator: counts.operator.clone(),
+            noselect: counts.noselect,
             tally: view.tally.name().to_owned(),
             reason: view.trouble.clone().or(unusable),
             poll_ns: view.poll.as_nanos(),

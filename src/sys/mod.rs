@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod continuity;
+pub mod listen;
 pub mod log;
 pub mod notify;
 pub mod reader;

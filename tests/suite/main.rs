@@ -10,6 +10,7 @@ mod hostile;
 mod journal;
 mod keys;
 mod layers;
+mod metrics;
 mod mishaps;
 mod operator;
 mod oracle;

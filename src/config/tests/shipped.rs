@@ -108,6 +108,9 @@ fn all_examples_of_the_shipped_file_are_good_together_and_hold_the_defaults() {
     }];
     expected.select.min_agreeing = Some(1);
     expected.control = Some(Control::default());
+    expected.metrics = Some(Metrics {
+        listen: vec!["127.0.0.1:9975".parse().expect("an address")],
+    });
     assert_eq!(config, expected);
     assert_eq!(
         http.operator, websocket.operator,

@@ -163,6 +163,20 @@ fn a_wrong_type_is_named_with_the_right_one() {
 }
 
 #[test]
+fn metrics_are_served_at_an_address_that_needs_no_look_up() {
+    assert_eq!(
+        problems("[metrics]\nlisten = \"localhost:9975\""),
+        [
+            "2: metrics: listen \"localhost:9975\" is not an address and a port; names are not looked up here, write 127.0.0.1"
+        ]
+    );
+    assert_eq!(
+        problems("metrics.listen = 9975"),
+        ["1: metrics: listen is an integer, not a string; write listen = \"127.0.0.1:9975\""]
+    );
+}
+
+#[test]
 fn an_unknown_key_is_led_to_where_it_belongs() {
     for (text, problem) in [
         (
@@ -184,7 +198,7 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[selection]\nmin-agreeing = 1",
-            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, source",
+            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, metrics, source",
         ),
         (
             "[shm]\ncycle = '1s'",
@@ -200,11 +214,11 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "interval = 1",
-            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, source",
+            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, metrics, source",
         ),
         (
             "\"a\\nb\" = 1",
-            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, source",
+            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, metrics, source",
         ),
     ] {
         assert_eq!(problems(text), [problem], "{text}");

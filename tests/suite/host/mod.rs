@@ -5,6 +5,7 @@
 //! * [`ntpsec`], [`chronyd`]: the daemons, and what they say about the clock that they are fed
 //! * [`debian`]: a bare Debian, to install the package in
 //! * [`systemd`]: what judges the unit, without being this machine's init
+//! * [`promtool`]: what judges metrics and alert rules
 //! * [`segment`]: NTP's shared memory, as another process sees it
 //! * [`deadline`]: waiting for an event, not for a guessed time
 //!
@@ -15,6 +16,7 @@ pub(crate) mod deadline;
 pub(crate) mod debian;
 pub(crate) mod ntpsec;
 pub(crate) mod process;
+pub(crate) mod promtool;
 pub(crate) mod sandbox;
 pub(crate) mod segment;
 pub(crate) mod systemd;

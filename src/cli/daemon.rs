@@ -19,7 +19,7 @@ use tracing::{error, info};
 /// The configuration must be mended before another start is worth while (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
 
-const DEFAULT_CONFIG: &str = "/etc/webntpd.toml";
+pub(super) const DEFAULT_CONFIG: &str = "/etc/webntpd.toml";
 
 /// Feed ntpd or chronyd with time from the web
 ///

@@ -7,6 +7,7 @@ mod feed;
 mod leap_seconds;
 mod query;
 mod serve;
+mod setup;
 pub mod tool;
 mod usual;
 

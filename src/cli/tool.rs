@@ -3,7 +3,7 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, query, serve, usual::usual};
+use super::{complain, query, serve, setup, usual::usual};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -37,6 +37,8 @@ struct Arguments {
 enum Command {
     /// Run a WebNTP server that tells the time of this machine's clock
     Serve(serve::Arguments),
+    /// Print the lines for the configuration of chronyd or ntpd that have it read what webntpd writes
+    Setup(setup::Arguments),
 }
 
 /// Runs `webntp` with the process's arguments.
@@ -44,10 +46,15 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse_from(usual(std::env::args_os()));
     let result = match arguments.command {
         Some(Command::Serve(arguments)) => serve::run(&arguments).map_err(Into::into),
+        Some(Command::Setup(arguments)) => setup::run(&arguments),
         None => query::run(&arguments.query),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<clap::Error>() => {
+            complain(error.to_string().trim_end());
+            ExitCode::from(2)
+        }
         Err(error) => {
             complain(&format!("{error:#}"));
             ExitCode::FAILURE

@@ -126,6 +126,9 @@ fn chrony(text: &mut Text, facts: &Facts, sock: bool) -> Result<(), NoLines> {
         );
         options.push(option);
     }
+    text.say(
+        "chronyc sources shows it with *, or with - beside servers that know better: believed, and not needed. x means that it is not believed.",
+    );
     text.line(&format!("{source} {}", options.join(" ")));
     if delay.half() > CHRONY_REACH {
         let distance = Seconds(readable(delay.half() + CHRONY_REACH.half()));

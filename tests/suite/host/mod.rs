@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// One of the programs that `tests/run` provides.
-fn daemon(program: &str) -> Command {
+pub(crate) fn daemon(program: &str) -> Command {
     Command::new(provided(&format!("bin/{program}")))
 }
 
@@ -51,7 +51,7 @@ fn python(source: &str) -> Command {
 }
 
 /// The same program and arguments, run by another user. Needs a sandbox with users.
-fn as_user(uid: u32, command: &Command) -> Command {
+pub(crate) fn as_user(uid: u32, command: &Command) -> Command {
     let mut other = Command::new("setpriv");
     other
         .args([format!("--reuid={uid}"), format!("--regid={uid}")])

@@ -70,7 +70,7 @@ enum Unknown {
     Silent(AskError),
 }
 
-/// Prints the lines.
+/// Prints the lines. An error of clap is about the command line.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.sock && arguments.daemon != Daemon::Chrony {
         let what = "only chronyd reads a socket; leave out --sock\n";
@@ -92,11 +92,7 @@ fn facts(file: &Path, socket: Option<&Path>) -> Result<Facts, Unknown> {
     let control = configured.and_then(|config| config.control.clone());
     let control = control.unwrap_or_default();
     match ask(socket.unwrap_or(&control.path)) {
-        Ok((report, _)) => {
-            let select = configured.map(|config| config.select.clone());
-            let widest = select.unwrap_or_default().max_bound;
-            Ok(Facts::observed(&report, widest))
-        }
+        Ok((report, _)) => Ok(Facts::observed(&report, configured)),
         Err(ask @ AskError::NoDaemon(_)) => match config {
             Ok(config) => Ok(Facts::configured(&config, file)),
             Err(_) if is_closed(file) => Err(Unknown::Closed {

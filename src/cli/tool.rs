@@ -51,14 +51,17 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<clap::Error>() => {
-            complain(error.to_string().trim_end());
-            ExitCode::from(2)
-        }
-        Err(error) => {
-            complain(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(misuse) => {
+                // Without standard error there is nobody to tell.
+                let _ = misuse.print();
+                ExitCode::from(2)
+            }
+            Err(error) => {
+                complain(&format!("{error:#}"));
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

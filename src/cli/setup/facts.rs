@@ -3,7 +3,7 @@
 //! In: the report of the one that runs, or the configuration of the one that would. Out: [`Facts`], with the words that say where they
 //! come from. It asks nobody.
 
-use crate::config::Config;
+use crate::config::{Config, Shm};
 use crate::engine::time::Span;
 use crate::status::report::{Report, Tracking};
 use crate::status::table::Length;
@@ -19,6 +19,8 @@ pub(super) struct Facts {
     pub(super) cycle: Span,
     /// The unit of the segment, if one is written.
     pub(super) unit: Option<u8>,
+    /// Whether the segment is for every user of this machine.
+    pub(super) is_public: bool,
     /// The sockets that are sent to.
     pub(super) socks: Vec<PathBuf>,
     /// How far off a sample may be.
@@ -30,12 +32,21 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// From the daemon that runs. If it has published nothing yet, `widest` is the bound that it would not go beyond.
-    pub(super) fn observed(report: &Report, widest: Span) -> Self {
+    /// From the daemon that runs; what it does not say of itself, from its configuration, if that may be read. If it has published
+    /// nothing yet, it is believed to be as far off as it may be.
+    pub(super) fn observed(report: &Report, config: Option<&Config>) -> Self {
         let (unit, socks) = outputs(report);
+        // The file may have been edited since.
+        let configured = config
+            .map(|config| config.shm.clone())
+            .filter(|shm| Some(shm.unit) == unit);
+        let shm = configured.or_else(|| unit.map(Shm::of_unit));
+        let select = config.map(|config| config.select.clone());
+        let widest = select.unwrap_or_default().max_bound;
         let mut facts = Self {
             cycle: Span::from_nanos(report.cycle_ns),
             unit,
+            is_public: shm.as_ref().is_some_and(is_public),
             socks,
             bound: widest,
             jitter: None,
@@ -89,6 +100,7 @@ impl Facts {
         Self {
             cycle: config.cycle,
             unit: Some(config.shm.unit),
+            is_public: is_public(&config.shm),
             socks: Vec::new(),
             bound: widest,
             jitter: None,
@@ -100,6 +112,10 @@ impl Facts {
             )],
         }
     }
+}
+
+fn is_public(shm: &Shm) -> bool {
+    shm.mode & 0o006 == 0o006
 }
 
 /// The unit and the sockets, by the names of the outputs: `SHM(2)`, `SOCK(/run/chrony.webntpd.sock)`.
@@ -139,7 +155,7 @@ mod tests {
     }
 
     fn observed(report: &Report) -> Facts {
-        Facts::observed(report, Span::from_millis(1_500))
+        Facts::observed(report, None)
     }
 
     #[test]
@@ -189,6 +205,22 @@ mod tests {
             said.contains("(no majority); this was so 5 min ago"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_segment_is_for_everyone_unless_the_file_or_its_unit_says_otherwise() {
+        let mut config = Config::of(Vec::new());
+        assert!(observed(&report()).is_public);
+        assert!(Facts::observed(&report(), Some(&config)).is_public);
+        config.shm.mode = 0o660;
+        assert!(!Facts::observed(&report(), Some(&config)).is_public);
+        assert!(!Facts::configured(&config, Path::new("f")).is_public);
+        // A file that speaks of another unit says nothing of this one.
+        config.shm.unit = 3;
+        assert!(Facts::observed(&report(), Some(&config)).is_public);
+        let mut root = report();
+        root.outputs[0].name = "SHM(1)".into();
+        assert!(!observed(&root).is_public);
     }
 
     #[test]

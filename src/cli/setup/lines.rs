@@ -26,10 +26,10 @@ const SLOW_POLL: u8 = 9;
 
 /// The servers do not tell theirs.
 const STRATUM: &str = "stratum 2";
-const STRATUM_WHY: &str = "what it sets itself by is a server on the web, no clock of its own: others shall not be \
-     told that this machine is stratum 1. Web servers do not say theirs; most are 2";
+const STRATUM_WHY: &str = "behind it is a server on the web. With 0, which is usual for a clock, this machine would tell \
+     others that it is stratum 1. Web servers do not say theirs; 2 is an honest guess";
 
-const REFID_WHY: &str = "what the daemon calls it; any four letters will do";
+const REFID_WHY: &str = "its name in ntpq -p and chronyc sources, up to four letters";
 
 /// Why there are no lines to print.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +41,7 @@ pub(super) enum NoLines {
     NoSegment,
     /// The other daemon takes the space for the end of the path.
     #[error(
-        "chronyd cannot be told of {0:?}: there is a space in it; name another path in [[sock]]"
+        "chronyd cannot be told of {0:?}: it has a space or an invisible character; name another path in [[sock]]"
     )]
     Space(String),
 }
@@ -66,7 +66,10 @@ fn chrony(text: &mut Text, facts: &Facts, sock: bool) -> Result<(), NoLines> {
     let poll = poll(facts.cycle);
     let source = match (facts.sock(), facts.unit) {
         (Some(path), unit) => {
-            if path.to_string_lossy().contains(char::is_whitespace) {
+            if path
+                .to_string_lossy()
+                .contains(|letter: char| letter.is_whitespace() || letter.is_control())
+            {
                 return Err(NoLines::Space(path.display().to_string()));
             }
             if let Some(unit) = unit {
@@ -82,7 +85,7 @@ fn chrony(text: &mut Text, facts: &Facts, sock: bool) -> Result<(), NoLines> {
             ));
             sock_source(text, Path::new(USUAL_SOCK))
         }
-        (None, Some(unit)) => shm_source(text, unit),
+        (None, Some(unit)) => shm_source(text, unit, facts.is_public),
         (None, None) => return Err(NoLines::NoSegment),
     };
     let delay = delay(facts.bound);
@@ -111,7 +114,7 @@ fn chrony(text: &mut Text, facts: &Facts, sock: bool) -> Result<(), NoLines> {
     text.item(
         &options[4],
         &format!(
-            "chronyd takes half of it for the greatest error; {}. Without it every source that differs makes both falsetickers",
+            "half of it is the greatest error that chronyd reckons with: {}. Without it, chronyd believes neither this nor a server that says otherwise",
             reckoned("twice ", facts)
         ),
     );
@@ -150,18 +153,17 @@ fn sock_source(text: &mut Text, path: &Path) -> String {
     source
 }
 
-fn shm_source(text: &mut Text, unit: u8) -> String {
-    let source = if unit < FIRST_PUBLIC_UNIT {
-        format!("refclock SHM {unit}")
+fn shm_source(text: &mut Text, unit: u8, is_public: bool) -> String {
+    let (perm, why) = if is_public {
+        (
+            ":perm=0666",
+            "; perm lets webntpd write even if chronyd is the one that makes it",
+        )
     } else {
-        format!("refclock SHM {unit}:perm=0666")
+        ("", "")
     };
-    let perm = if unit < FIRST_PUBLIC_UNIT {
-        ""
-    } else {
-        "; perm lets webntpd write even if chronyd is the one that makes it"
-    };
-    text.item(&source, &format!("the segment that webntpd writes{perm}"));
+    let source = format!("refclock SHM {unit}{perm}");
+    text.item(&source, &format!("the segment that webntpd writes{why}"));
     source
 }
 
@@ -318,13 +320,20 @@ impl Text {
     fn wrap(&mut self, first: &str, others: &str, words: &str) {
         let mut line = first.to_owned();
         let is_end = |letter: char| letter.is_whitespace() || letter.is_control();
-        for word in words.split(is_end).filter(|word| !word.is_empty()) {
+        let mut words = words.split(is_end).filter(|word| !word.is_empty());
+        while let Some(word) = words.next() {
+            let mut word = word.to_owned();
+            // A length stays in one piece.
+            for more in words.by_ref().take(if word == "±" { 2 } else { 0 }) {
+                word.push(' ');
+                word.push_str(more);
+            }
             if line.chars().count() + 1 + word.chars().count() > WIDTH && line != others {
                 self.line(&line);
                 others.clone_into(&mut line);
             }
             line.push(' ');
-            line.push_str(word);
+            line.push_str(&word);
         }
         self.line(&line);
     }
@@ -340,6 +349,7 @@ mod tests {
         Facts {
             cycle: Span::from_secs(16),
             unit: Some(2),
+            is_public: true,
             socks: Vec::new(),
             bound: Span::from_millis(20),
             jitter: Some(Span::from_micros(81)),
@@ -396,14 +406,22 @@ mod tests {
             let ours = directives(daemon, &facts());
             let ours = ours.iter().find(|ours| ours.starts_with(begin.trim()));
             let ours = ours.unwrap_or_else(|| panic!("no {begin:?} of ours"));
-            let words: Vec<_> = line.split_whitespace().collect();
-            let values: Vec<_> = words
-                .iter()
-                .filter_map(|word| Some((word, value(line, word)?)))
-                .collect();
-            for (word, told) in values {
-                if let Some(given) = value(ours, word) {
-                    assert_eq!(given, told, "{word} of {line}");
+            for option in [
+                "SHM",
+                "unit",
+                "server",
+                "fudge",
+                "refid",
+                "stratum",
+                "poll",
+                "filter",
+                "delay",
+                "precision",
+                "minpoll",
+                "maxpoll",
+            ] {
+                if let Some(told) = value(line, option) {
+                    assert_eq!(value(ours, option), Some(told), "{option} of {line}");
                 }
             }
         }
@@ -480,6 +498,7 @@ mod tests {
         for (unit, is_said) in [(0, true), (1, true), (2, false)] {
             let facts = Facts {
                 unit: Some(unit),
+                is_public: unit > 1,
                 ..facts()
             };
             for daemon in [Daemon::Chrony, Daemon::Ntpsec, Daemon::Ntp] {

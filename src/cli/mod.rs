@@ -8,6 +8,7 @@ mod feed;
 mod leap_seconds;
 mod query;
 mod serve;
+mod setup;
 mod shm;
 mod sources;
 pub mod tool;

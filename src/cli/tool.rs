@@ -3,7 +3,8 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, completions, query, serve, shm, sources, tracking, usual::usual, waitsync};
+use super::{complain, completions, query, serve, setup, shm};
+use super::{sources, tracking, usual::usual, waitsync};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -47,6 +48,9 @@ enum Command {
     /// Wait until the running daemon publishes and the clock is right
     Waitsync(waitsync::Arguments),
 
+    /// Print the lines for the configuration of chronyd or ntpd that have it read what webntpd writes
+    Setup(setup::Arguments),
+
     /// Show an NTP shared memory segment without disturbing it, and say what is wrong with it
     Shm(shm::Arguments),
 
@@ -69,14 +73,22 @@ pub fn main() -> ExitCode {
         Some(Command::Sources(arguments)) => sources::run(&arguments),
         Some(Command::Tracking(arguments)) => tracking::run(&arguments),
         Some(Command::Waitsync(arguments)) => waitsync::run(&arguments),
+        Some(Command::Setup(arguments)) => setup::run(&arguments),
         None => query::run(&arguments.query),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(misuse) => {
+                // Without standard error there is nobody to tell.
+                let _ = misuse.print();
+                ExitCode::from(2)
+            }
+            Err(error) => {
+                complain(&format!("{error:#}"));
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

@@ -20,6 +20,7 @@ mod panel;
 mod readme;
 mod serve;
 mod server;
+mod setup;
 mod shm;
 mod sock;
 mod state;

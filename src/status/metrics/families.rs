@@ -307,7 +307,7 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "webntpd_output_reader",
         kind: Gauge,
-        help: "1 for what the reader of the output does: live (it takes samples), attached (it takes none), absent. Absent where it cannot be told.",
+        help: "1 for what the reader of the output does: live (it takes samples), attached (it takes none), bound (it has the socket), absent. Absent where it cannot be told.",
         samples: |scene, out| {
             for output in &scene.report.outputs {
                 if let Some(reader) = &output.reader {

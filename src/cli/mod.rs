@@ -6,6 +6,8 @@ pub mod daemon;
 mod demo;
 mod feed;
 mod leap_seconds;
+#[cfg(test)]
+mod manual;
 mod query;
 mod serve;
 mod setup;

@@ -1,5 +1,6 @@
 //! The texts that a person gets, from a file to its problems: they are part of what the program promises.
 
+mod manual;
 mod outputs;
 mod shipped;
 mod sources;

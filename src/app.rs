@@ -1,11 +1,13 @@
 //! The world that the daemon runs in: servers on the network, outputs of this machine, a configuration in a file.
 
-use crate::config::{self, Config, Control, Source};
-use crate::net::{Deadlines, Target, Tls};
-use crate::output::{ShmSink, Sink, SinkError};
+use crate::config::{self, Config, Control, Metrics, Output, Source};
+use crate::engine::time::Utc;
+use crate::net::{Deadlines, KnownTime, Target, Tls};
+use crate::output::{ShmSink, Sink, SinkError, SockSink};
 use crate::poller::{Ask, Upstream, UpstreamSettings};
 use crate::status::Status;
 use crate::status::control::{BindError, ControlSocket};
+use crate::status::metrics::MetricsServer;
 use crate::supervisor::World;
 use crate::sys::shm::{Policy, Unit};
 use anyhow::Context;
@@ -20,7 +22,9 @@ pub struct Live {
     /// Where the configuration came from, if from a file.
     file: Option<PathBuf>,
     tls: Arc<Tls>,
+    known_time: KnownTime,
     control: Option<Listener<Control>>,
+    metrics: Option<(Metrics, MetricsServer)>,
 }
 
 /// Something that is listened on, as long as this lives.
@@ -39,10 +43,13 @@ impl<C> Drop for Listener<C> {
 impl Live {
     /// A world whose configuration is read again from `file`, if there is one.
     pub fn new(file: Option<&Path>) -> Self {
+        let known_time = KnownTime::default();
         Self {
             file: file.map(Path::to_owned),
-            tls: Arc::new(Tls::new(Vec::new())),
+            tls: Arc::new(Tls::new(Vec::new()).with_known_time(known_time.clone())),
+            known_time,
             control: None,
+            metrics: None,
         }
     }
 }
@@ -65,17 +72,28 @@ impl World for Live {
         Ok(Box::new(upstream))
     }
 
-    fn outputs(&mut self, config: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
-        let policy = Policy {
-            mode: config.shm.mode,
-            owner_check: config.shm.owner_check,
-        };
-        let mut shm = ShmSink::new(Unit(config.shm.unit), policy);
-        let attached = shm.attach().map_err(SinkError::from);
-        vec![(Box::new(shm), attached)]
+    fn output(&mut self, output: &Output) -> (Box<dyn Sink>, Result<(), SinkError>) {
+        match output {
+            Output::Shm(shm) => {
+                let policy = Policy {
+                    mode: shm.mode,
+                    owner_check: shm.owner_check,
+                };
+                let mut sink = ShmSink::new(Unit(shm.unit), policy);
+                let attached = sink.attach().map_err(SinkError::from);
+                (Box::new(sink), attached)
+            }
+            Output::Sock(sock) => {
+                let sink = SockSink::new(sock.path.clone());
+                let probed = sink.probe().map(drop).map_err(SinkError::from);
+                (Box::new(sink), probed)
+            }
+        }
     }
 
     fn listen(&mut self, config: &Config, status: watch::Receiver<Status>) -> anyhow::Result<()> {
+        // First what can fail.
+        self.serve_metrics(config.metrics.as_ref(), &status)?;
         self.listen_for_control(config.control.as_ref(), status);
         Ok(())
     }
@@ -85,6 +103,10 @@ impl World for Live {
             Some(file) => load(file),
             None => Err("there is no configuration file".into()),
         }
+    }
+
+    fn time_has_come(&mut self, time: Utc) {
+        self.known_time.learn(time);
     }
 }
 
@@ -111,12 +133,46 @@ impl Live {
         }
     }
 
+    /// Serves the metrics where `config` has them; if that cannot be, they stay where they are.
+    fn serve_metrics(
+        &mut self,
+        config: Option<&Metrics>,
+        status: &watch::Receiver<Status>,
+    ) -> anyhow::Result<()> {
+        if self.metrics.as_ref().map(|(config, _)| config) == config {
+            return Ok(());
+        }
+        let Some(config) = config else {
+            self.metrics = None;
+            return Ok(());
+        };
+        let start = |config: &Metrics| MetricsServer::start(&config.listen, status.clone());
+        let server = start(config).or_else(|why| match self.metrics.take() {
+            // All addresses are in the way of one of them on the same port, and the other way round.
+            Some((old, server)) if why.is_taken() && old.port() == config.port() => {
+                drop(server);
+                start(config).inspect_err(|_| {
+                    self.metrics = start(&old).ok().map(|server| (old, server));
+                })
+            }
+            old => {
+                self.metrics = old;
+                Err(why)
+            }
+        });
+        self.metrics = Some((config.clone(), server.context("[metrics] listen")?));
+        Ok(())
+    }
+
     /// How to speak TLS to a source: as to all of them, unless it has certificates of its own to trust. They are loaded at once
     /// if they will be needed.
     fn tls(&self, source: &Source) -> anyhow::Result<Arc<Tls>> {
         let tls = match &source.ca_file {
             None => Arc::clone(&self.tls),
-            Some(path) => Arc::new(Tls::new(config::certificates(path).context("ca-file")?)),
+            Some(path) => {
+                let own = Tls::new(config::certificates(path).context("ca-file")?);
+                Arc::new(own.with_known_time(self.known_time.clone()))
+            }
         };
         if source.is_encrypted() {
             tls.load()?;

@@ -3,6 +3,7 @@
 //! In: a URL and how often. Out: a [`Burst`], which is what its replies prove together, or why there is none. A server
 //! is asked no faster than once a second, however many of the URLs are its own.
 
+use crate::engine::estimate::Prior;
 use crate::engine::exchange::Exchange;
 use crate::engine::filter::{Filter, Reading};
 use crate::engine::source::{Aftermath, Failure, Fault};
@@ -44,7 +45,7 @@ impl Burst {
             filter.add(*exchange);
         }
         Some(Self {
-            reading: filter.read(clock.raw)?,
+            reading: filter.read(clock.raw, Prior::default())?,
             exchanges,
             trouble,
             clock,

@@ -6,7 +6,7 @@
 use super::daemon::commands;
 use super::run_to_end;
 use crate::app::Live;
-use crate::config::{Config, Shm, Source};
+use crate::config::{Config, Shm, Source, State};
 use crate::engine::time::Span;
 use crate::output::ShmSink;
 use crate::server::{Server, ServerClock};
@@ -51,6 +51,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         let config = Config {
             cycle: CYCLE,
             shm: Shm::of_unit(unit.0),
+            state: State { directory: None },
             ..Config::of(sources)
         };
         let supervisor = Supervisor::start(config, Live::new(None), Box::new(SystemClocks))?;

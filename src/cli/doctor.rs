@@ -120,16 +120,17 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
         let control = config.and_then(|config| config.control.clone());
         control.unwrap_or_default().path
     });
-    let unit = config.map_or(USUAL_UNIT, |config| config.shm.unit);
+    let outputs = config.map(|config| config.outputs().iter().map(Output::of).collect());
     let sources = match config {
         Some(config) if !arguments.no_network => config.sources.clone(),
         _ => Vec::new(),
     };
-    let (visits, local) = tokio::try_join!(visit_all(sources), Local::look(unit, socket, person))?;
+    let (visits, local) =
+        tokio::try_join!(visit_all(sources), Local::look(outputs, socket, person))?;
 
     let mut links = seen.judge();
     links.extend(judge_sources(config, &visits, arguments.no_network));
-    links.extend(local.judge(config, unit));
+    links.extend(local.judge(config));
     Ok(Diagnosis::new(links))
 }
 
@@ -186,8 +187,11 @@ fn judge_sources(config: Option<&Config>, visits: &[Visited], no_network: bool) 
 struct Local {
     systemd: Option<daemon::Unit>,
     asked: Result<Report, AskError>,
+    /// Where samples go, by the configuration; without one, by the daemon.
+    outputs: Vec<Output>,
     socks: Vec<Sock>,
-    look: Result<Look, ShmError>,
+    /// None if no segment is written.
+    look: Option<Result<Look, ShmError>>,
     /// The system clock just after the look.
     looked: Utc,
     daemons: Vec<Daemon>,
@@ -196,7 +200,11 @@ struct Local {
 
 impl Local {
     /// Asks all at once: each may hang for some seconds.
-    async fn look(unit: u8, socket: PathBuf, person: Option<Person>) -> anyhow::Result<Self> {
+    async fn look(
+        configured: Option<Vec<Output>>,
+        socket: PathBuf,
+        person: Option<Person>,
+    ) -> anyhow::Result<Self> {
         let (asked, systemd, (daemons, views)) = tokio::try_join!(
             spawn_blocking(move || control::ask(&socket).map(|(report, _)| report)),
             spawn_blocking(systemd),
@@ -207,22 +215,23 @@ impl Local {
                 (daemons, views)
             }),
         )?;
-        let socks = asked.as_ref().map(sock_paths).unwrap_or_default();
+        let outputs = configured.unwrap_or_else(|| outputs_of(asked.as_ref().ok()));
+        let socks = outputs.iter().filter_map(Output::sock);
         Ok(Self {
             systemd,
             socks: socks
-                .iter()
                 .map(|path| Sock::look(path, person.as_ref()))
                 .collect(),
             asked,
             daemons,
             views,
-            look: look(Unit(unit)),
+            look: outputs.iter().find_map(Output::unit).map(Unit).map(look),
             looked: system_now(),
+            outputs,
         })
     }
 
-    fn judge(&self, config: Option<&Config>, unit: u8) -> Vec<Link> {
+    fn judge(&self, config: Option<&Config>) -> Vec<Link> {
         let mut links = Vec::new();
         match &self.systemd {
             Some(unit) => links.push(unit.judge(self.asked.is_ok())),
@@ -231,38 +240,55 @@ impl Local {
         links.extend(daemon::judge(&self.asked, config));
         let quiet = config.map_or(Span::ZERO, |config| config.cycle.times(CYCLES));
         match &self.look {
-            Ok(look) => links.extend(segment::judge(
-                look,
-                self.looked,
-                quiet.max(crate::status::segment::QUIET),
-            )),
-            Err(error) => {
-                links.push(Link::note("segment", error.to_string()).remedy("run this with sudo"))
+            Some(Ok(look)) => {
+                let quiet = quiet.max(crate::status::segment::QUIET);
+                links.extend(segment::judge(look, self.looked, quiet));
             }
+            Some(Err(error)) => {
+                links.push(Link::note("segment", error.to_string()).remedy("run this with sudo"));
+            }
+            None => links.push(Link::skipped("segment", "the configuration has none")),
         }
         links.extend(self.socks.iter().map(Sock::judge));
-        let mut outputs = vec![Output::Shm(unit)];
-        let paths = self.asked.as_ref().map(sock_paths).unwrap_or_default();
-        outputs.extend(paths.into_iter().map(Output::Sock));
-        let found = self.look.as_ref().ok().and_then(|look| look.found);
+        let outputs = &self.outputs;
+        let found = self
+            .look
+            .as_ref()
+            .and_then(|look| look.as_ref().ok()?.found);
         let has_reader = found.is_some_and(|found| found.attached > 1);
-        links.extend(reader::judge(&self.daemons, &outputs, has_reader));
+        links.extend(reader::judge(&self.daemons, outputs, has_reader));
         for (daemon, said) in self.daemons.iter().zip(&self.views) {
             if let Some(said) = said {
-                links.push(view::judge(daemon.kind, said, daemon.clock(&outputs), unit));
+                links.push(view::judge(
+                    daemon.kind,
+                    said,
+                    daemon.clock(outputs),
+                    outputs,
+                ));
             }
         }
         links
     }
 }
 
-/// The sockets that the daemon sends to, which it calls SOCK(path).
-fn sock_paths(report: &Report) -> Vec<PathBuf> {
-    let names = report.outputs.iter().map(|output| output.name.as_str());
-    names
-        .filter_map(|name| name.strip_prefix("SOCK(")?.strip_suffix(')'))
-        .map(PathBuf::from)
-        .collect()
+/// Where samples go, by what the daemon calls it: SHM(2), SOCK(path).
+fn outputs_of(report: Option<&Report>) -> Vec<Output> {
+    let names = report.iter().flat_map(|report| &report.outputs);
+    let outputs: Vec<Output> = names
+        .filter_map(|output| {
+            let (kind, place) = output.name.strip_suffix(')')?.split_once('(')?;
+            match kind {
+                "SHM" => place.parse().ok().map(Output::Shm),
+                "SOCK" => Some(Output::Sock(place.into())),
+                _ => None,
+            }
+        })
+        .collect();
+    if outputs.is_empty() {
+        vec![Output::Shm(USUAL_UNIT)]
+    } else {
+        outputs
+    }
 }
 
 /// What systemd says of our unit, where it runs.
@@ -282,4 +308,28 @@ fn systemd() -> Option<daemon::Unit> {
         },
         active: word("is-active")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_configuration_the_daemon_tells_where_samples_go_and_without_it_it_is_unit_2() {
+        let output = |name: &str| crate::status::report::Output {
+            name: name.into(),
+            ..Default::default()
+        };
+        let report = Report {
+            outputs: vec![
+                output("SHM(7)"),
+                output("SOCK(/run/a(b).sock)"),
+                output("odd"),
+            ],
+            ..Report::default()
+        };
+        let told = [Output::Shm(7), Output::Sock("/run/a(b).sock".into())];
+        assert_eq!(outputs_of(Some(&report)), told);
+        assert_eq!(outputs_of(None), [Output::Shm(2)]);
+    }
 }

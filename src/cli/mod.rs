@@ -1,16 +1,24 @@
 //! The command lines of both programs, and what only they do.
 
 mod burst;
+mod completions;
 pub mod daemon;
 mod demo;
 mod doctor;
 mod feed;
 mod leap_seconds;
+#[cfg(test)]
+mod manual;
 mod query;
 mod serve;
+mod setup;
 mod shm;
+mod sources;
 pub mod tool;
+mod tracking;
 mod usual;
+mod waitsync;
+mod watch;
 
 use crate::sys::log::{self, LevelFilter};
 use anyhow::Context;

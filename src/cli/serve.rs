@@ -2,13 +2,14 @@
 
 use super::LogArguments;
 use super::leap_seconds::{Keeper, LeapSecondsError};
+use crate::config::listen_addresses;
 use crate::engine::time::Span;
 use crate::server::{Server, ServerClock};
+use crate::sys::listen;
 use crate::sys::signals::{Signal, Signals};
 use clap::Args;
-use nix::errno::Errno;
-use std::io::{self, ErrorKind, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -55,13 +56,13 @@ pub(super) enum ServeError {
     )]
     Address { address: String, why: String },
     /// The system does not let us listen there.
-    #[error("cannot listen on {address}: {}{}", plain(cause), remedy(cause))]
+    #[error("cannot listen on {address}: {}", listen::why(cause))]
     Listen { address: String, cause: io::Error },
     /// There are no leap seconds to tell.
     #[error(transparent)]
     LeapSeconds(#[from] LeapSecondsError),
     /// The system gives us not even the means to begin.
-    #[error("cannot start: {}", plain(.0))]
+    #[error("cannot start: {}", listen::plain(.0))]
     Start(io::Error),
 }
 
@@ -113,21 +114,14 @@ async fn serve(
     }
 }
 
-/// Where to listen, by preference: `:8080` and `8080` are all addresses of this machine, IPv4 included
-/// where IPv6 is there at all (the kernel lets an IPv6 socket take both unless told otherwise).
+/// Where to listen, by preference; unlike a configuration, a command line may name a host.
 fn addresses(text: &str) -> Result<Vec<SocketAddr>, ServeError> {
     let wrong = |why: &str| ServeError::Address {
         address: text.to_owned(),
         why: why.to_owned(),
     };
-    if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
-        return Ok(vec![
-            (Ipv6Addr::UNSPECIFIED, port).into(),
-            (Ipv4Addr::UNSPECIFIED, port).into(),
-        ]);
-    }
-    if let Ok(address) = text.parse() {
-        return Ok(vec![address]);
+    if let Some(addresses) = listen_addresses(text) {
+        return Ok(addresses);
     }
     let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("no port"))?;
     let port: u16 = port
@@ -149,31 +143,10 @@ fn offset(text: &str) -> Result<Span, String> {
     }
 }
 
-/// The system's words for an error, without its number.
-fn plain(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => Errno::from_raw(number).desc().to_owned(),
-        None => error.to_string(),
-    }
-}
-
-/// What to do about it.
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::PermissionDenied => {
-            "; ports below 1024 are for root or CAP_NET_BIND_SERVICE: take a higher one"
-        }
-        ErrorKind::AddrInUse => "; another program listens there: stop it or take another port",
-        ErrorKind::AddrNotAvailable => {
-            "; this machine has no such address: `ip address` lists those it has"
-        }
-        _ => "",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::errno::Errno;
 
     fn read(text: &str) -> Result<Vec<String>, String> {
         addresses(text)

@@ -3,8 +3,9 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, doctor, query, serve, shm, usual::usual};
-use clap::{Parser, Subcommand};
+use super::{complain, completions, doctor, query, serve, setup, shm};
+use super::{sources, tracking, usual::usual, waitsync};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 const LIKE_THE_REFERENCE: &str = "\
@@ -38,11 +39,31 @@ enum Command {
     /// Run a WebNTP server that tells the time of this machine's clock
     Serve(serve::Arguments),
 
+    /// Show what the running daemon makes of its sources
+    Sources(sources::Arguments),
+
+    /// Show what the running daemon publishes and how good it is
+    Tracking(tracking::Arguments),
+
+    /// Wait until the running daemon publishes and the clock is right
+    Waitsync(waitsync::Arguments),
+
+    /// Print the lines for the configuration of chronyd or ntpd that have it read what webntpd writes
+    Setup(setup::Arguments),
+
     /// Show an NTP shared memory segment without disturbing it, and say what is wrong with it
     Shm(shm::Arguments),
 
     /// Walk the whole chain, from the configuration to ntpd or chronyd, and say what is wrong and what to do
     Doctor(doctor::Arguments),
+
+    /// Print what a shell needs to complete the command line of webntp or webntpd
+    Completions(completions::Arguments),
+}
+
+/// The whole command line, for whoever describes it.
+pub(super) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs `webntp` with the process's arguments.
@@ -52,14 +73,26 @@ pub fn main() -> ExitCode {
         Some(Command::Shm(arguments)) => return shm::run(&arguments),
         Some(Command::Doctor(arguments)) => return doctor::run(&arguments),
         Some(Command::Serve(arguments)) => serve::run(&arguments).map_err(Into::into),
+        Some(Command::Completions(arguments)) => completions::run(&arguments).map_err(Into::into),
+        Some(Command::Sources(arguments)) => sources::run(&arguments),
+        Some(Command::Tracking(arguments)) => tracking::run(&arguments),
+        Some(Command::Waitsync(arguments)) => waitsync::run(&arguments),
+        Some(Command::Setup(arguments)) => setup::run(&arguments),
         None => query::run(&arguments.query),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(misuse) => {
+                // Without standard error there is nobody to tell.
+                let _ = misuse.print();
+                ExitCode::from(2)
+            }
+            Err(error) => {
+                complain(&format!("{error:#}"));
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
@@ -67,7 +100,6 @@ pub fn main() -> ExitCode {
 mod tests {
     use super::*;
     use crate::sys::log::LevelFilter;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_holds_together() {

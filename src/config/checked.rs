@@ -3,6 +3,7 @@
 //! Defaults are given here, by the constructors, so that a configuration that no file made has them too.
 
 use super::authority::CaFileError;
+use super::outputs::{self, Sock};
 use super::problem::{Fault, Report};
 use super::raw;
 use super::sources;
@@ -10,6 +11,7 @@ use crate::engine::time::Span;
 pub use crate::protocol::kind::Kind as Protocol;
 use crate::protocol::stamp::Rounding;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -20,20 +22,28 @@ pub struct Config {
     pub cycle: Span,
     /// `[shm]`
     pub shm: Shm,
+    /// Each `[[sock]]` in the order of the file, paths unique (0 to 8).
+    pub socks: Vec<Sock>,
     /// `[select]`
     pub select: Select,
     /// `[log]`
     pub log: Log,
     /// `[control]`; none for a daemon that nobody shall ask.
     pub control: Option<Control>,
+    /// `[state]`
+    pub state: State,
+    /// `[metrics]`; none where nobody shall scrape.
+    pub metrics: Option<Metrics>,
     /// Each `[[source]]` in the order of the file, names unique. May be empty: whether that will do is for
     /// the caller to say.
     pub sources: Vec<Source>,
 }
 
 /// `[shm]`: the NTP shared memory segment to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shm {
+    /// `enable`: whether it is written at all (default true).
+    pub enable: bool,
     /// `unit`: its key is 0x4e545030 + unit, its name in ntpd 127.127.28.unit (0 to 255, default 2).
     pub unit: u8,
     /// `mode`: the permission bits that it gets if it is made here (0600 to 0666, default 0666 from unit 2
@@ -69,6 +79,28 @@ pub struct Control {
     pub path: PathBuf,
     /// `mode`: who may ask (0600 to 0666, default 0666). Whoever asks learns, and changes nothing.
     pub mode: u32,
+}
+
+/// `[state]`: what is kept from one run to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// `directory`: where (an absolute path, default /var/lib/webntpd; it need not exist). `None` for nowhere, which no file
+    /// can say.
+    pub directory: Option<PathBuf>,
+}
+
+/// `[metrics]`: numbers for Prometheus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// `listen`: where, by preference; one that does not exist on this machine leads on to the next (at least one, no port is 0).
+    pub listen: Vec<SocketAddr>,
+}
+
+impl Metrics {
+    /// The port, the same at all addresses.
+    pub fn port(&self) -> Option<u16> {
+        self.listen.first().map(SocketAddr::port)
+    }
 }
 
 /// `[[source]]`: a server to measure.
@@ -153,9 +185,12 @@ impl Config {
         Self {
             cycle: Span::from_secs(16),
             shm: Shm::of_unit(FIRST_PUBLIC_UNIT),
+            socks: Vec::new(),
             select: Select::default(),
             log: Log::default(),
             control: None,
+            state: State::default(),
+            metrics: None,
             sources,
         }
     }
@@ -165,6 +200,7 @@ impl Shm {
     /// The defaults for a unit.
     pub fn of_unit(unit: u8) -> Self {
         Self {
+            enable: true,
             unit,
             mode: if unit < FIRST_PUBLIC_UNIT {
                 0o600
@@ -196,6 +232,14 @@ impl Default for Control {
         Self {
             path: PathBuf::from("/run/webntpd/control.sock"),
             mode: 0o666,
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            directory: Some(PathBuf::from("/var/lib/webntpd")),
         }
     }
 }
@@ -247,10 +291,17 @@ pub(super) fn config(
         config.cycle = cycle.value;
     }
     config.shm = shm(&file.shm);
+    config.socks = outputs::checked(file, report);
     if let Some(level) = &file.log.level {
         config.log.level = level.value;
     }
     config.control = Some(control(&file.control));
+    if let Some(directory) = &file.state.directory {
+        config.state.directory = Some(directory.value.clone());
+    }
+    config.metrics = file.metrics.listen.as_ref().map(|listen| Metrics {
+        listen: listen.value.clone(),
+    });
     config.sources = sources::checked(&file.sources, config.cycle, ca_file_check, report);
     if let Some(bound) = &file.select.max_bound {
         config.select.max_bound = bound.value;
@@ -297,6 +348,9 @@ fn shm(raw: &raw::Shm) -> Shm {
         // The range of the key is that of the type.
         Some(Err(_)) | None => Shm::of_unit(FIRST_PUBLIC_UNIT),
     };
+    if let Some(enable) = &raw.enable {
+        shm.enable = enable.value;
+    }
     if let Some(mode) = &raw.mode {
         shm.mode = mode.value;
     }

@@ -12,6 +12,7 @@
 
 use super::checked::{AddressFamily, Level, Protocol};
 use super::endpoint;
+use super::listen;
 use super::word;
 use crate::engine::time::Span;
 use crate::protocol::stamp::Rounding;
@@ -64,13 +65,15 @@ pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
 /// Who may use a segment.
 pub(super) struct Mode;
 
-/// A path from the root on, of so many bytes at the most.
-pub(super) struct AbsolutePath {
-    pub(super) longest: usize,
+/// A path from the root on, of a thing of this kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AbsolutePath {
+    Directory,
+    Socket,
 }
 
-/// `sun_path` has 108 bytes, the last of which is zero (unix(7)).
-pub(super) const LONGEST_SOCKET_PATH: usize = 107;
+/// Where to listen.
+pub(super) struct Address;
 
 /// A text; which ones will do, in words.
 pub(super) struct Text(pub(super) &'static str);
@@ -128,9 +131,28 @@ impl Range for Mode {
     }
 }
 
+impl AbsolutePath {
+    /// Most bytes that it may have: `PATH_MAX` and `sun_path` count a zero at the end (limits.h(0p), unix(7)).
+    pub(super) const fn longest(self) -> usize {
+        match self {
+            Self::Directory => 4_095,
+            Self::Socket => 107,
+        }
+    }
+}
+
 impl Range for AbsolutePath {
     fn words(&self) -> String {
-        "an absolute path".to_owned()
+        match self {
+            Self::Directory => "an absolute path".to_owned(),
+            Self::Socket => format!("an absolute path of at most {} bytes", self.longest()),
+        }
+    }
+}
+
+impl Range for Address {
+    fn words(&self) -> String {
+        listen::RANGE.to_owned()
     }
 }
 
@@ -189,18 +211,28 @@ impl Kind {
     }
 }
 
-pub(super) static KINDS: [&Kind; 6] = [&TOP, &SHM, &SELECT, &LOG, &CONTROL, &SOURCE];
+pub(super) static KINDS: [&Kind; 9] = [
+    &TOP, &SHM, &SOCK, &SELECT, &LOG, &STATE, &CONTROL, &METRICS, &SOURCE,
+];
 
 pub(super) static TOP: Kind = Kind {
     header: "",
     place: "to the top of the file, above the first [table]",
     keys: &[&CYCLE],
-    tables: &["shm", "select", "log", "control", "source"],
+    tables: &[
+        "shm", "sock", "select", "log", "state", "control", "metrics", "source",
+    ],
 };
 pub(super) static SHM: Kind = Kind {
     header: "[shm]",
     place: "to [shm]",
-    keys: &[&UNIT, &MODE, &OWNER_CHECK],
+    keys: &[&ENABLE, &UNIT, &MODE, &OWNER_CHECK],
+    tables: &[],
+};
+pub(super) static SOCK: Kind = Kind {
+    header: "[[sock]]",
+    place: "to a [[sock]]",
+    keys: &[&PATH],
     tables: &[],
 };
 pub(super) static SELECT: Kind = Kind {
@@ -215,10 +247,22 @@ pub(super) static LOG: Kind = Kind {
     keys: &[&LEVEL],
     tables: &[],
 };
+pub(super) static STATE: Kind = Kind {
+    header: "[state]",
+    place: "to [state]",
+    keys: &[&DIRECTORY],
+    tables: &[],
+};
 pub(super) static CONTROL: Kind = Kind {
     header: "[control]",
     place: "to [control]",
     keys: &[&CONTROL_PATH, &CONTROL_MODE],
+    tables: &[],
+};
+pub(super) static METRICS: Kind = Kind {
+    header: "[metrics]",
+    place: "to [metrics]",
+    keys: &[&METRICS_LISTEN],
     tables: &[],
 };
 pub(super) static SOURCE: Kind = Kind {
@@ -256,6 +300,11 @@ pub(super) static CYCLE: Key<Length> = Key {
     without: Without::Is("\"16s\""),
 };
 
+pub(super) static ENABLE: Key<Switch> = Key {
+    name: "enable",
+    takes: Switch,
+    without: Without::Is("true"),
+};
 pub(super) static UNIT: Key<Whole> = Key {
     name: "unit",
     takes: Whole { low: 0, high: 255 },
@@ -273,6 +322,12 @@ pub(super) static OWNER_CHECK: Key<Switch> = Key {
     name: "owner-check",
     takes: Switch,
     without: Without::Is("true"),
+};
+
+pub(super) static PATH: Key<AbsolutePath> = Key {
+    name: "path",
+    takes: AbsolutePath::Socket,
+    without: Without::Required("\"/run/chrony.webntpd.sock\""),
 };
 
 pub(super) static MIN_AGREEING: Key<Whole> = Key {
@@ -302,17 +357,26 @@ pub(super) static LEVEL: Key<Choice<Level>> = Key {
     without: Without::Is("\"info\""),
 };
 
+pub(super) static DIRECTORY: Key<AbsolutePath> = Key {
+    name: "directory",
+    takes: AbsolutePath::Directory,
+    without: Without::Is("\"/var/lib/webntpd\""),
+};
 pub(super) static CONTROL_PATH: Key<AbsolutePath> = Key {
     name: "path",
-    takes: AbsolutePath {
-        longest: LONGEST_SOCKET_PATH,
-    },
+    takes: AbsolutePath::Socket,
     without: Without::Is("\"/run/webntpd/control.sock\""),
 };
 pub(super) static CONTROL_MODE: Key<Mode> = Key {
     name: "mode",
     takes: Mode,
     without: Without::Is("\"0666\""),
+};
+
+pub(super) static METRICS_LISTEN: Key<Address> = Key {
+    name: "listen",
+    takes: Address,
+    without: Without::Depends("nowhere", "\"127.0.0.1:9975\""),
 };
 
 pub(super) static NAME: Key<Text> = Key {

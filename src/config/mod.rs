@@ -19,7 +19,10 @@ mod checked;
 mod duration;
 mod endpoint;
 mod keys;
+mod listen;
 mod mode;
+mod outputs;
+mod place;
 mod problem;
 mod raw;
 mod reader;
@@ -28,9 +31,14 @@ mod syntax;
 mod word;
 
 pub use authority::{CaFileError, certificates};
-pub use checked::{AddressFamily, Config, Control, Level, Log, Protocol, Select, Shm, Source};
+pub use checked::{
+    AddressFamily, Config, Control, Level, Log, Metrics, Protocol, Select, Shm, Source, State,
+};
+pub use listen::listen_addresses;
+pub use outputs::{Output, Sock};
 pub use problem::{Problem, Problems};
 
+use crate::engine::time::Span;
 use checked::CaFileCheck;
 use problem::Report;
 use std::fs::File;
@@ -61,6 +69,11 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 /// Reads `text`, the content of a file that the problems call `file_name`, and no other file.
 pub fn parse(text: &str, file_name: &str) -> Result<Config, Problems> {
     parse_with(text, file_name, &|_| Ok(()))
+}
+
+/// Reads a length of time as the file has them: `"250ms"`, `"16s"`. If it is none: what is wrong, and what to do.
+pub fn duration(text: &str) -> Result<Span, String> {
+    duration::parse(text).map_err(|fault| format!("{}; {}", fault.what, fault.remedy))
 }
 
 fn parse_with(

@@ -10,6 +10,7 @@ use super::reader::{At, Table};
 use super::word;
 use crate::engine::time::Span;
 use crate::protocol::stamp::Rounding;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use toml::de::DeTable;
 
@@ -17,18 +18,30 @@ use toml::de::DeTable;
 pub(super) struct File<'a> {
     pub(super) cycle: Option<At<Span>>,
     pub(super) shm: Shm,
+    pub(super) socks: Vec<Sock<'a>>,
     pub(super) select: Select<'a>,
     pub(super) log: Log,
+    pub(super) state: State,
     pub(super) control: Control,
+    pub(super) metrics: Metrics,
     pub(super) sources: Vec<Source<'a>>,
 }
 
 /// `[shm]`
 #[derive(Default)]
 pub(super) struct Shm {
+    pub(super) enable: Option<At<bool>>,
     pub(super) unit: Option<At<i64>>,
     pub(super) mode: Option<At<u32>>,
     pub(super) owner_check: Option<At<bool>>,
+}
+
+/// One `[[sock]]`
+pub(super) struct Sock<'a> {
+    pub(super) table: Table<'a>,
+    /// Where it begins.
+    pub(super) offset: usize,
+    pub(super) path: Option<At<PathBuf>>,
 }
 
 /// `[select]`
@@ -46,11 +59,23 @@ pub(super) struct Log {
     pub(super) level: Option<At<Level>>,
 }
 
+/// `[state]`
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) directory: Option<At<PathBuf>>,
+}
+
 /// `[control]`
 #[derive(Default)]
 pub(super) struct Control {
     pub(super) path: Option<At<PathBuf>>,
     pub(super) mode: Option<At<u32>>,
+}
+
+/// `[metrics]`
+#[derive(Default)]
+pub(super) struct Metrics {
+    pub(super) listen: Option<At<Vec<SocketAddr>>>,
 }
 
 /// One `[[source]]`
@@ -91,6 +116,11 @@ impl<'a> File<'a> {
                 .table("shm", report)
                 .map(|table| Shm::read(&table, report))
                 .unwrap_or_default(),
+            socks: top
+                .tables("sock", report)
+                .into_iter()
+                .map(|(offset, table)| Sock::read(offset, table, report))
+                .collect(),
             select: top
                 .table("select", report)
                 .map(|table| Select::read(table, report))
@@ -99,9 +129,17 @@ impl<'a> File<'a> {
                 .table("log", report)
                 .map(|table| Log::read(&table, report))
                 .unwrap_or_default(),
+            state: top
+                .table("state", report)
+                .map(|table| State::read(&table, report))
+                .unwrap_or_default(),
             control: top
                 .table("control", report)
                 .map(|table| Control::read(&table, report))
+                .unwrap_or_default(),
+            metrics: top
+                .table("metrics", report)
+                .map(|table| Metrics::read(&table, report))
                 .unwrap_or_default(),
             sources: top
                 .tables("source", report)
@@ -116,9 +154,21 @@ impl Shm {
     fn read(table: &Table<'_>, report: &mut Report) -> Self {
         table.refuse_unknown(&keys::SHM, report);
         Self {
+            enable: table.switch(&keys::ENABLE, report),
             unit: table.whole(&keys::UNIT, report),
             mode: table.mode(&keys::MODE, report),
             owner_check: table.switch(&keys::OWNER_CHECK, report),
+        }
+    }
+}
+
+impl<'a> Sock<'a> {
+    fn read(offset: usize, table: Table<'a>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::SOCK, report);
+        Self {
+            offset,
+            path: table.path(&keys::PATH, report),
+            table,
         }
     }
 }
@@ -143,12 +193,30 @@ impl Log {
     }
 }
 
+impl State {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::STATE, report);
+        Self {
+            directory: table.path(&keys::DIRECTORY, report),
+        }
+    }
+}
+
 impl Control {
     fn read(table: &Table<'_>, report: &mut Report) -> Self {
         table.refuse_unknown(&keys::CONTROL, report);
         Self {
             path: table.path(&keys::CONTROL_PATH, report),
             mode: table.mode(&keys::CONTROL_MODE, report),
+        }
+    }
+}
+
+impl Metrics {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::METRICS, report);
+        Self {
+            listen: table.addresses(&keys::METRICS_LISTEN, report),
         }
     }
 }

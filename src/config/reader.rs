@@ -4,12 +4,17 @@
 //! What a key takes stands in [`keys`](super::keys); what its value means is not known here.
 
 use super::duration;
-use super::keys::{AbsolutePath, Choice, Correction, KINDS, Key, Kind, Length, Limit, Mode, Text};
+use super::keys::{
+    AbsolutePath, Address, Choice, Correction, KINDS, Key, Kind, Length, Limit, Mode, Text,
+};
 use super::keys::{Switch, Whole};
+use super::listen;
 use super::mode;
+use super::place;
 use super::problem::{Fault, Report};
 use crate::engine::time::Span;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use toml::Spanned;
@@ -109,23 +114,16 @@ impl<'a> Table<'a> {
 
     /// A path from the root on.
     pub(super) fn path(&self, key: &Key<AbsolutePath>, report: &mut Report) -> Option<At<PathBuf>> {
-        let longest = key.takes.longest;
-        let of = |text: &str| {
-            if !text.starts_with('/') {
-                let what = format!("{text:?} is not an absolute path");
-                return Err(Fault::new(what, "begin it with a /"));
-            }
-            if text.ends_with('/') || text.contains('\0') {
-                let what = format!("{text:?} does not name a file");
-                return Err(Fault::new(what, format!("write it like {}", key.example())));
-            }
-            if text.len() > longest {
-                let what = format!("is longer than {longest} bytes");
-                return Err(Fault::new(what, "name a shorter one"));
-            }
-            Ok(PathBuf::from(text))
-        };
-        self.parsed(key, of, report)
+        self.parsed(key, |text| place::parse(key.takes, text), report)
+    }
+
+    /// Where to listen.
+    pub(super) fn addresses(
+        &self,
+        key: &Key<Address>,
+        report: &mut Report,
+    ) -> Option<At<Vec<SocketAddr>>> {
+        self.parsed(key, listen::parse, report)
     }
 
     /// One of the words that the key takes.

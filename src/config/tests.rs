@@ -1,5 +1,7 @@
 //! The texts that a person gets, from a file to its problems: they are part of what the program promises.
 
+mod manual;
+mod outputs;
 mod shipped;
 mod sources;
 mod syntax;
@@ -37,19 +39,25 @@ fn an_empty_file_has_the_defaults_and_no_source() {
     let config = Config {
         cycle: Span::from_secs(16),
         shm: Shm {
+            enable: true,
             unit: 2,
             mode: 0o666,
             owner_check: true,
         },
+        socks: Vec::new(),
         select: Select {
             min_agreeing: None,
             max_bound: Span::from_millis(1_500),
         },
         log: Log { level: Level::Info },
+        state: State {
+            directory: Some(PathBuf::from("/var/lib/webntpd")),
+        },
         control: Some(Control {
             path: PathBuf::from("/run/webntpd/control.sock"),
             mode: 0o666,
         }),
+        metrics: None,
         sources: Vec::new(),
     };
     assert_eq!(parse("", "f"), Ok(config));
@@ -59,10 +67,13 @@ fn an_empty_file_has_the_defaults_and_no_source() {
 fn every_key_is_read() {
     let text = r#"
         cycle = "1m"
-        shm = { unit = 0x11, mode = "0660", owner-check = false }
+        shm = { enable = false, unit = 0x11, mode = "0660", owner-check = false }
+        sock = [{ path = "/run/a.sock" }, { path = "/run/b.sock" }]
         select = { min-agreeing = 2, max-bound = "250ms" }
         log.level = "debug"
+        state.directory = "/srv/webntpd"
         control = { path = "/tmp/c", mode = "0660" }
+        metrics = { listen = "[::1]:9975" }
         source = [
             {
                 name = "東京",
@@ -87,10 +98,14 @@ fn every_key_is_read() {
     let config = Config {
         cycle: Span::from_secs(60),
         shm: Shm {
+            enable: false,
             unit: 17,
             mode: 0o660,
             owner_check: false,
         },
+        socks: ["/run/a.sock", "/run/b.sock"]
+            .map(|path| Sock { path: path.into() })
+            .into(),
         select: Select {
             min_agreeing: Some(2),
             max_bound: Span::from_millis(250),
@@ -98,9 +113,15 @@ fn every_key_is_read() {
         log: Log {
             level: Level::Debug,
         },
+        state: State {
+            directory: Some(PathBuf::from("/srv/webntpd")),
+        },
         control: Some(Control {
             path: PathBuf::from("/tmp/c"),
             mode: 0o660,
+        }),
+        metrics: Some(Metrics {
+            listen: vec!["[::1]:9975".parse().expect("an address")],
         }),
         sources: vec![
             Source {

@@ -11,9 +11,25 @@ use super::time::{Rate, Raw, Span, Theta};
 /// Age at which an exchange counts 1/e for the offset.
 const MEMORY_S: f64 = 900.0;
 
-/// How far oscillators usually are from their nominal rate (one sigma). It keeps the first few exchanges from being
-/// read as a huge rate.
-const USUAL_RATE: f64 = 20e-6;
+/// What is known of the oscillator's rate before any exchange. It keeps the first few from being read as a huge rate, and
+/// fades as they become more. It never touches the bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prior {
+    /// The best guess.
+    pub rate: Rate,
+    /// One sigma of it (> 0).
+    pub sigma: Rate,
+}
+
+impl Default for Prior {
+    /// How far oscillators usually are from their nominal rate.
+    fn default() -> Self {
+        Self {
+            rate: Rate::from_ppt(0),
+            sigma: Rate::from_ppm(20),
+        }
+    }
+}
 
 /// Best guess at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +55,7 @@ impl Estimate {
     pub fn new<'a>(
         exchanges: impl Iterator<Item = &'a Exchange> + Clone,
         fit: &Fit,
+        prior: Prior,
         now: Raw,
     ) -> Option<Self> {
         let base = fit.bound.middle();
@@ -55,7 +72,7 @@ impl Estimate {
 
         // A few exchanges may by chance agree in delay and still be off by as much as half of it.
         let noise = scale.max(least.as_secs_f64() / samples.len() as f64);
-        let rate = fitted_slope(&samples, quality, noise);
+        let rate = fitted_slope(&samples, quality, noise, prior);
         let rate = fit
             .rates
             .clamp(Rate::from_ppt((rate * 1e12).round() as i64));
@@ -83,8 +100,14 @@ fn excess_scale(samples: &[Sample], least_delay_s: f64) -> f64 {
         .max(1e-6)
 }
 
-/// Least-squares slope, drawn towards zero as long as the samples say little (a prior of [`USUAL_RATE`]).
-fn fitted_slope(samples: &[Sample], weight: impl Fn(&Sample) -> f64, noise: f64) -> f64 {
+/// Least-squares slope, drawn towards the prior as long as the samples say little.
+fn fitted_slope(
+    samples: &[Sample],
+    weight: impl Fn(&Sample) -> f64,
+    noise: f64,
+    prior: Prior,
+) -> f64 {
+    let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
     let time = weighted_mean(samples, &weight, |sample| sample.time);
     let offset = weighted_mean(samples, &weight, |sample| sample.offset);
     let (mut covariance, mut variance) = (0.0, 0.0);
@@ -93,7 +116,9 @@ fn fitted_slope(samples: &[Sample], weight: impl Fn(&Sample) -> f64, noise: f64)
         covariance += weight * apart * (sample.offset - offset);
         variance += weight * apart * apart;
     }
-    covariance / (variance + (noise / USUAL_RATE).powi(2))
+    // At least 1 ppt: a prior is a guess, whoever made it.
+    let stiffness = (noise / slope(prior.sigma).max(1e-12)).powi(2);
+    (covariance + stiffness * slope(prior.rate)) / (variance + stiffness)
 }
 
 /// Mean of `value` by `weight`. Some exchange has the least delay and so a weight that is not zero; only age can fade
@@ -131,13 +156,40 @@ mod tests {
     }
 
     fn estimate(exchanges: &[Exchange], now: Raw) -> (Estimate, Fit) {
+        estimate_with(exchanges, Prior::default(), now)
+    }
+
+    fn estimate_with(exchanges: &[Exchange], prior: Prior, now: Raw) -> (Estimate, Fit) {
         let fit = Limits::new(exchanges.iter(), now)
             .fit()
             .expect("an honest history fits");
-        (
-            Estimate::new(exchanges.iter(), &fit, now).expect("there are exchanges"),
-            fit,
-        )
+        let estimate = Estimate::new(exchanges.iter(), &fit, prior, now);
+        (estimate.expect("there are exchanges"), fit)
+    }
+
+    fn prior(ppb: i64, sigma_ppb: i64) -> Prior {
+        Prior {
+            rate: Rate::from_ppb(ppb),
+            sigma: Rate::from_ppb(sigma_ppb),
+        }
+    }
+
+    #[test]
+    fn a_rate_that_is_known_holds_until_the_exchanges_say_more() {
+        let known = prior(40_000, 1_000);
+        let (few, soon) = history(
+            &[(10_000, 12_000), (11_000, 10_000), (10_000, 10_500)],
+            40_000,
+        );
+        let rate = |exchanges, prior, now| estimate_with(exchanges, prior, now).0.rate.as_ppb();
+        assert!((rate(&few, known, soon) - 40_000).abs() < 1_000);
+        let unknown = rate(&few, Prior::default(), soon);
+        assert!((unknown - 40_000).abs() > 10_000, "{unknown}");
+        let (many, late) = history(&[(10_000, 10_000); 200], 10_000);
+        assert!(
+            (rate(&many, known, late) - 10_000).abs() < 100,
+            "a wrong one fades"
+        );
     }
 
     #[test]
@@ -176,9 +228,10 @@ mod tests {
         fn the_estimate_is_inside_the_bound(
             delays in prop::collection::vec((10i64..200_000, 10i64..200_000), 1..100),
             ppb in -400_000i64..400_000,
+            (known_ppb, sigma_ppb) in (-600_000i64..600_000, 0i64..100_000),
         ) {
             let (exchanges, now) = history(&delays, ppb);
-            let (estimate, fit) = estimate(&exchanges, now);
+            let (estimate, fit) = estimate_with(&exchanges, prior(known_ppb, sigma_ppb), now);
             prop_assert!(fit.bound.lo <= estimate.theta && estimate.theta <= fit.bound.hi);
             prop_assert!(fit.rates.lo <= estimate.rate && estimate.rate <= fit.rates.hi);
             prop_assert!(estimate.jitter >= Span::ZERO);

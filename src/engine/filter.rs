@@ -5,7 +5,7 @@
 //! heard (the server or the route stepped), the oldest go until one does.
 
 use super::bound::{Fit, Limits};
-use super::estimate::Estimate;
+use super::estimate::{Estimate, Prior};
 use super::exchange::Exchange;
 use super::leap::Leap;
 use super::time::{Raw, Span};
@@ -60,8 +60,9 @@ impl Filter {
         self.history.push_back(exchange);
     }
 
-    /// What the exchanges completed by `at` say of that instant; `None` when there are none that are young enough.
-    pub fn read(&mut self, at: Raw) -> Option<Reading> {
+    /// What the exchanges completed by `at` say of that instant, with what was known of the rate before; `None` when there are
+    /// none that are young enough.
+    pub fn read(&mut self, at: Raw, prior: Prior) -> Option<Reading> {
         while self
             .history
             .front()
@@ -82,7 +83,7 @@ impl Filter {
         let fit = limits.fit()?;
         Some(Reading {
             fit,
-            estimate: Estimate::new(heard, &fit, at)?,
+            estimate: Estimate::new(heard, &fit, prior, at)?,
             newest: newest.received(),
             delay: newest.delay(),
             leap: newest.leap(),
@@ -112,18 +113,26 @@ mod tests {
         let mut filter = Filter::default();
         filter.add(exchange(10, 5));
         filter.add(exchange(20, 5));
-        assert_eq!(filter.read(at(9)), None);
-        let reading = filter.read(at(15)).expect("one exchange is there");
+        assert_eq!(filter.read(at(9), Prior::default()), None);
+        let reading = filter
+            .read(at(15), Prior::default())
+            .expect("one exchange is there");
         assert!(reading.newest < at(11));
-        assert!(filter.read(at(21)).expect("two are there").newest > at(20));
+        assert!(
+            filter
+                .read(at(21), Prior::default())
+                .expect("two are there")
+                .newest
+                > at(20)
+        );
     }
 
     #[test]
     fn an_exchange_is_forgotten_after_an_hour() {
         let mut filter = Filter::default();
         filter.add(exchange(0, 5));
-        assert!(filter.read(at(3_600)).is_some());
-        assert!(filter.read(at(3_601)).is_none());
+        assert!(filter.read(at(3_600), Prior::default()).is_some());
+        assert!(filter.read(at(3_601), Prior::default()).is_none());
     }
 
     #[test]
@@ -142,10 +151,18 @@ mod tests {
             filter.add(exchange(second, 5));
         }
         filter.add(exchange(30, 900));
-        let reading = filter.read(at(31)).expect("the new one is there");
+        let reading = filter
+            .read(at(31), Prior::default())
+            .expect("the new one is there");
         assert_eq!(reading.misfits, 30);
         assert!(reading.fit.bound.lo > Theta::from_nanos(890_000_000));
-        assert_eq!(filter.read(at(31)).expect("still there").misfits, 0);
+        assert_eq!(
+            filter
+                .read(at(31), Prior::default())
+                .expect("still there")
+                .misfits,
+            0
+        );
     }
 
     #[test]

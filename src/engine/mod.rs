@@ -21,6 +21,7 @@ mod tests;
 
 use bound::{Bound, Interval};
 use cluster::Member;
+use estimate::Prior;
 use filter::{Filter, Reading};
 use select::{Candidate, Vote};
 use snapshot::{Decision, NoDecision, Snapshot, SourceView, Tally, Unusable};
@@ -85,6 +86,8 @@ pub struct Engine {
     last_decision: Option<Raw>,
     /// Exchanges that began before are not taken.
     unbroken_since: Raw,
+    /// What is known of the oscillator from before the oldest exchange.
+    prior: Prior,
 }
 
 /// What the engine remembers of one source.
@@ -122,7 +125,14 @@ impl Engine {
             settings,
             last_decision: None,
             unbroken_since: Raw::from_nanos(i64::MIN),
+            prior: Prior::default(),
         }
+    }
+
+    /// Takes over what an earlier run, or an earlier hour, found out about the oscillator. Estimates lean on it as long as there
+    /// are few exchanges, also after [`forget`](Self::forget); bounds never do.
+    pub fn remember_rate(&mut self, prior: Prior) {
+        self.prior = prior;
     }
 
     /// Goes on with other settings. Sources that are in both keep their history; cycles end at multiples of the new length.
@@ -197,10 +207,11 @@ impl Engine {
         let at = last_multiple(self.settings.cycle, now);
         self.next_cycle = at + self.settings.cycle;
 
+        let prior = self.prior;
         let readings: Vec<Option<Reading>> = self
             .sources
             .iter_mut()
-            .map(|source| source.filter.read(at))
+            .map(|source| source.filter.read(at, prior))
             .collect();
         let mut tallies: Vec<Tally> = self
             .settings

@@ -569,3 +569,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_rate_that_is_known_guides_the_estimates_also_after_a_break_and_never_the_bound() {
+    let known = Prior {
+        rate: Rate::from_ppm(40),
+        sigma: Rate::from_ppm(1),
+    };
+    let (mut informed, mut ignorant) = (engine_of(&["only"]), engine_of(&["only"]));
+    informed.remember_rate(known);
+    for second in [16, 32, 3_216] {
+        if second > 3_000 {
+            informed.forget(at(3_200));
+            ignorant.forget(at(3_200));
+        }
+        let [with, without] = [&mut informed, &mut ignorant].map(|engine| {
+            cycle_with(engine, second, &[25])
+                .outcome
+                .expect("a decision")
+        });
+        assert_eq!((with.bound, with.rates), (without.bound, without.rates));
+        assert!((with.rate.as_ppb() - 40_000).abs() < 1_000, "{with:?}");
+        assert!(without.rate.as_ppb().abs() < 1_000, "{without:?}");
+    }
+}

@@ -152,6 +152,15 @@ impl Utc {
 }
 
 impl Span {
+    /// The smallest power of two seconds that is not below it, as its exponent (−30 to 0): how the NTP protocols tell a
+    /// precision.
+    pub fn log2_ceil(self) -> i8 {
+        let span = i128::from(self.as_nanos());
+        // 2^p s ≥ span, in integers: an f64 would round at the powers themselves.
+        let covers = |p: &i8| span << -p <= 1_000_000_000;
+        (-30..0).find(covers).unwrap_or(0)
+    }
+
     /// No time at all.
     pub const ZERO: Self = Self(0);
     /// The longest span there is, some 292 years.

@@ -21,6 +21,7 @@ mod survey;
 mod target;
 mod tls;
 mod upgrade;
+mod validity;
 mod websocket;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use error::{CertificateFault, Error};
 pub use survey::{Survey, survey};
 pub use target::{Target, TargetError};
 pub use tls::Tls;
+pub use validity::KnownTime;
 
 use crate::protocol::request::Request;
 

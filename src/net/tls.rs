@@ -1,10 +1,12 @@
 //! TLS towards servers: whom to trust, and which protocol to agree on.
 //!
 //! In: a connected stream and the name that the certificate must be for. Out: the stream inside TLS.
-//! Chain and name are always checked in full, against the certificates of the system and those given.
+//! Chain and name are always checked in full, against the certificates of the system and those given; at which time, is the
+//! business of [`validity`](super::validity).
 
 use crate::net::error::{CertificateFault, Error};
 use crate::net::stream::TimedStream;
+use crate::net::validity::{Dated, KnownTime};
 use crate::protocol::excerpt::Excerpt;
 use rustls::ClientConfig;
 use rustls::crypto::ring;
@@ -21,6 +23,7 @@ use tokio_rustls::client::TlsStream;
 #[derive(Debug)]
 pub struct Tls {
     extra_roots: Vec<CertificateDer<'static>>,
+    known_time: KnownTime,
     config: OnceLock<Arc<ClientConfig>>,
 }
 
@@ -29,8 +32,14 @@ impl Tls {
     pub fn new(extra_roots: Vec<CertificateDer<'static>>) -> Self {
         Self {
             extra_roots,
+            known_time: KnownTime::default(),
             config: OnceLock::new(),
         }
+    }
+
+    /// The same, for certificates judged at no earlier time than is known to have come.
+    pub fn with_known_time(self, known_time: KnownTime) -> Self {
+        Self { known_time, ..self }
     }
 
     /// Loads the certificates to trust, unless that has been done. For the start of the program, to
@@ -56,7 +65,10 @@ impl Tls {
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_custom_certificate_verifier(Arc::new(Dated::new(
+                verifier,
+                self.known_time.clone(),
+            )))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
@@ -94,7 +106,7 @@ fn handshake_error(name: &ServerName<'_>, error: &io::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::net::connect::connect;
     use crate::net::testing::{BODY, Peer, after_first_read, get, listen, ok};
@@ -106,7 +118,9 @@ mod tests {
     use tokio_rustls::{TlsAcceptor, server};
 
     /// A CA for tests, and a server's certificate by it.
-    fn certificate(adjust: impl Fn(&mut CertificateParams)) -> (Tls, TlsAcceptor) {
+    pub(in crate::net) fn certificate(
+        adjust: impl Fn(&mut CertificateParams),
+    ) -> (Tls, TlsAcceptor) {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -126,7 +140,7 @@ mod tests {
         (tls, TlsAcceptor::from(Arc::new(config)))
     }
 
-    async fn accept(
+    pub(in crate::net) async fn accept(
         listener: &TcpListener,
         acceptor: &TlsAcceptor,
     ) -> io::Result<Peer<server::TlsStream<tokio::net::TcpStream>>> {

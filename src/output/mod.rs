@@ -10,20 +10,21 @@
 #[cfg(test)]
 pub(crate) mod recorder;
 pub mod shm;
+pub mod sock;
 
 pub use shm::ShmSink;
+pub use sock::SockSink;
 
 use crate::engine::leap::Leap;
 use crate::engine::snapshot::Decision;
 use crate::engine::time::{Span, Utc};
 use crate::sys::clock::ClockPair;
-use crate::sys::shm::{ReaderState, ShmError};
+use crate::sys::reader::Reader;
+use crate::sys::shm::ShmError;
+use crate::sys::sock::SockError;
 
 /// Somebody who takes samples.
 pub trait Sink: Send {
-    /// What people call it: `SHM(2)`.
-    fn name(&self) -> String;
-
     /// Hands one sample on.
     fn publish(&mut self, sample: &Sample) -> Result<Published, SinkError>;
 }
@@ -45,7 +46,7 @@ pub struct Sample {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// Whether anybody reads, where that can be told.
-    pub reader: Option<ReaderState>,
+    pub reader: Option<Reader>,
     /// What a person should know and do although the sample went out. Stays the same as long as the state
     /// does, so that only its changes need to be logged.
     pub notice: Option<String>,
@@ -69,6 +70,9 @@ pub enum SinkError {
     /// The segment cannot be written.
     #[error(transparent)]
     Shm(#[from] ShmError),
+    /// The socket takes nothing.
+    #[error(transparent)]
+    Sock(#[from] SockError),
 }
 
 /// 1970-01-01 and 2100-01-01.
@@ -93,10 +97,7 @@ impl Sample {
     /// The bound as the NTP protocols say it: the smallest power of two seconds that is not below it, as
     /// its exponent (−30 to 0).
     pub fn precision(&self) -> i8 {
-        let bound = i128::from(self.bound.as_nanos());
-        // 2^p s ≥ bound, in integers: an f64 would round at the powers themselves.
-        let covers = |p: &i8| bound << -p <= 1_000_000_000;
-        (-30..0).find(covers).unwrap_or(0)
+        self.bound.log2_ceil()
     }
 
     /// Refuses what no reader should ever see. ntpsec and chronyd swallow any offset.

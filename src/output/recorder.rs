@@ -1,6 +1,7 @@
 //! A sink that keeps every sample, for tests.
 
 use super::{Published, Sample, Sink, SinkError};
+use crate::sys::reader::Reader;
 use std::sync::{Arc, Mutex};
 
 /// Keeps every sample. Clones share what they keep: the test holds one, the code under test another.
@@ -11,6 +12,7 @@ pub(crate) struct Recorder(Arc<Mutex<State>>);
 struct State {
     samples: Vec<Sample>,
     failure: Option<SinkError>,
+    reader: Option<Reader>,
 }
 
 impl Recorder {
@@ -23,13 +25,14 @@ impl Recorder {
     pub(crate) fn fail_with(&self, failure: Option<SinkError>) {
         self.0.lock().expect("no panic").failure = failure;
     }
+
+    /// From now on this is said of whoever reads it.
+    pub(crate) fn set_reader(&self, reader: Option<Reader>) {
+        self.0.lock().expect("no panic").reader = reader;
+    }
 }
 
 impl Sink for Recorder {
-    fn name(&self) -> String {
-        "recorder".into()
-    }
-
     fn publish(&mut self, sample: &Sample) -> Result<Published, SinkError> {
         let mut state = self.0.lock().expect("no panic");
         if let Some(failure) = &state.failure {
@@ -37,7 +40,7 @@ impl Sink for Recorder {
         }
         state.samples.push(*sample);
         Ok(Published {
-            reader: None,
+            reader: state.reader,
             notice: None,
         })
     }

@@ -5,6 +5,7 @@
 //! daemon.
 
 use super::{Published, Sample, Sink, SinkError};
+use crate::sys::reader::Reader;
 use crate::sys::shm::{Policy, ShmError, Stamp, Unit, Writer, Written};
 
 /// The segment of one unit. Dropping it takes back a sample that nobody has read: what is not updated any
@@ -41,10 +42,6 @@ impl ShmSink {
 }
 
 impl Sink for ShmSink {
-    fn name(&self) -> String {
-        format!("SHM({})", self.writer.unit())
-    }
-
     fn publish(&mut self, sample: &Sample) -> Result<Published, SinkError> {
         sample.check()?;
         let written = self.writer.write(&Stamp {
@@ -54,7 +51,7 @@ impl Sink for ShmSink {
             precision: sample.precision(),
         })?;
         Ok(Published {
-            reader: written.reader,
+            reader: written.reader.map(Reader::Segment),
             notice: notice(self.writer.unit(), &written),
         })
     }
@@ -118,7 +115,7 @@ mod tests {
         let rig = Rig::new();
         let mut sink = sink(&rig);
         let published = sink.publish(&SAMPLE).expect("nothing in the way");
-        assert_eq!(published.reader, Some(ReaderState::Absent));
+        assert_eq!(published.reader, Some(Reader::Segment(ReaderState::Absent)));
         let bytes = rig.bytes();
         // clockTimeStampNSec and receiveTimeStampNSec, then leap, precision, valid.
         assert_eq!((i32_at(&bytes, 52), i32_at(&bytes, 56)), (12_345_678, 1));

@@ -83,6 +83,42 @@ mod tests {
         assert_eq!(refused, Err(Refusal::BeyondHorizon { stamp }));
     }
 
+    /// Midnight before the day of a heading like `## [1.2.3] - 2027-01-31`.
+    fn released(heading: &str) -> Option<Utc> {
+        let day = heading.strip_prefix("## [")?.split_once("] - ")?.1;
+        let numbers: Vec<i64> = day.split('-').map_while(|part| part.parse().ok()).collect();
+        let &[year, month, day] = &numbers[..] else {
+            panic!("{heading:?} has no date");
+        };
+        // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", with years that begin in March.
+        let (year, month) = if month > 2 {
+            (year, month - 3)
+        } else {
+            (year - 1, month + 9)
+        };
+        let days =
+            365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
+        Some(Utc::from_secs(86_400 * days))
+    }
+
+    #[test]
+    fn the_release_is_not_before_any_that_the_changelog_tells_of() {
+        assert_eq!(
+            released("## [1.0.0] - 2026-11-01"),
+            Some(Utc::from_secs(1_793_491_200))
+        );
+        assert_eq!(
+            released("## [1.0.0] - 2024-02-29"),
+            Some(Utc::from_secs(1_709_164_800))
+        );
+        let headings = include_str!("../../CHANGELOG.md").lines();
+        let newest = headings.filter_map(released).max();
+        assert!(
+            newest <= Some(Utc::from_secs(RELEASED_S)),
+            "move RELEASED_S forward to {newest:?}"
+        );
+    }
+
     #[test]
     fn the_release_never_lies_before_the_source() {
         assert!(Plausible::release().not_before >= Utc::from_secs(RELEASED_S));

@@ -19,6 +19,7 @@ mod websocket;
 use crate::engine::time::{Span, Utc};
 use crate::protocol::leap_seconds::LeapSeconds;
 use crate::sys::clock::{raw_now, system_now};
+use crate::sys::listen::is_missing;
 use episode::Episode;
 use reply::Json;
 use std::future::Future;
@@ -226,11 +227,6 @@ impl Server {
             }
         }
     }
-}
-
-/// Whether the address, or its whole family, does not exist on this machine.
-fn is_missing(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
 /// Whether only the connection that was about to be accepted is broken, not the listener (`accept(2)`).

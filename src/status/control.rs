@@ -6,7 +6,7 @@
 //! It changes nothing in the daemon, so the mode is a matter of privacy only.
 
 use super::Status;
-use super::report::Report;
+use super::report::{FORMAT, Report};
 use crate::sys::clock::raw_now;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind, Read};
@@ -164,6 +164,17 @@ pub enum AskError {
         /// What the system says.
         cause: io::Error,
     },
+    /// The daemon is of another version, whose report cannot be read at all.
+    #[error(
+        "webntpd's report on {} has format {format}, this program reads {FORMAT}; use the one that came with the daemon",
+        .path.display()
+    )]
+    OtherFormat {
+        /// Where it was asked.
+        path: PathBuf,
+        /// The form that it says it has.
+        format: u64,
+    },
     /// Something else listens there.
     #[error("what answers on {} is not webntpd: {cause}", .path.display())]
     NotAReport {
@@ -197,11 +208,24 @@ pub fn ask(path: &Path) -> Result<(Report, String), AskError> {
         Ok(line)
     };
     let line: String = read().map_err(system)?;
-    let report = serde_json::from_str(&line).map_err(|cause| AskError::NotAReport {
-        path: path(),
-        cause,
+    let report = serde_json::from_str(&line).map_err(|cause| match other_format(&line) {
+        Some(format) => AskError::OtherFormat {
+            path: path(),
+            format,
+        },
+        None => AskError::NotAReport {
+            path: path(),
+            cause,
+        },
     })?;
     Ok((report, line))
+}
+
+/// What a report says of its form, if that is not ours.
+fn other_format(line: &str) -> Option<u64> {
+    let report: serde_json::Value = serde_json::from_str(line).ok()?;
+    let format = report.get("format")?.as_u64()?;
+    (format != u64::from(FORMAT)).then_some(format)
 }
 
 #[cfg(test)]

@@ -3,14 +3,13 @@
 //! The supervisor enters what happens; a copy goes into every [`Status`](super::Status). Numbers only grow, except that a source
 //! that is changed or an output that is replaced begins anew. It decides nothing.
 
-use crate::config::{Config, Protocol};
+use crate::config::{Config, Output, Protocol};
 use crate::engine::SourceId;
 use crate::engine::snapshot::{Decision, NoDecision, Snapshot, Tally};
 use crate::engine::source::{Fault, Report};
 use crate::engine::time::{Raw, Span};
-use crate::output::{Published, SinkError};
 use crate::sys::clock::ClockPair;
-use crate::sys::shm::ReaderState;
+use crate::sys::reader::Reader;
 
 /// All that is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +62,8 @@ pub struct SourceLedger {
     pub protocol: Protocol,
     /// Whose vote it is part of.
     pub operator: String,
+    /// Whether it is only measured, and has no vote.
+    pub noselect: bool,
     /// Polls that gave a sample.
     pub samples: u64,
     /// Polls that gave none, in the order of [`Fault::ALL`].
@@ -80,14 +81,14 @@ pub struct SourceLedger {
 /// What is counted of one output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputLedger {
-    /// In words: `SHM(2)`.
-    pub name: String,
+    /// As the configuration has it.
+    pub output: Output,
     /// Samples handed on.
     pub written: u64,
     /// Samples that it did not take.
     pub failed: u64,
     /// Whether anybody reads, as far as the last sample told.
-    pub reader: Option<ReaderState>,
+    pub reader: Option<Reader>,
     /// Why it did not take the last sample, or what a person should do although it did.
     pub trouble: Option<String>,
 }
@@ -122,6 +123,7 @@ impl Ledger {
                 url: without_query(&source.url),
                 protocol: source.protocol,
                 operator: source.operator.clone(),
+                noselect: source.noselect,
                 samples: 0,
                 missed: [0; Fault::ALL.len()],
                 last_sample: None,
@@ -132,16 +134,20 @@ impl Ledger {
         }
     }
 
-    /// There are these outputs now.
-    pub fn outputs(&mut self, names: impl Iterator<Item = String>) {
-        let fresh = |name| OutputLedger {
-            name,
-            written: 0,
-            failed: 0,
-            reader: None,
-            trouble: None,
-        };
-        self.outputs = names.map(fresh).collect();
+    /// Samples go to these outputs now; those that were there before go on.
+    pub fn outputs_changed(&mut self, to: &[Output]) {
+        let mut before = std::mem::take(&mut self.outputs);
+        for output in to {
+            let kept = before.iter().position(|entry| entry.output == *output);
+            let entry = kept.map(|place| before.swap_remove(place));
+            self.outputs.push(entry.unwrap_or_else(|| OutputLedger {
+                output: output.clone(),
+                written: 0,
+                failed: 0,
+                reader: None,
+                trouble: None,
+            }));
+        }
     }
 
     /// A poll ended.
@@ -170,21 +176,20 @@ impl Ledger {
         }
     }
 
-    /// Output number `k` was given a sample.
-    pub fn published(&mut self, k: usize, result: &Result<Published, SinkError>) {
-        let Some(output) = self.outputs.get_mut(k) else {
-            return;
-        };
-        match result {
-            Ok(published) => {
-                output.written += 1;
-                output.reader = published.reader;
-                output.trouble = published.notice.clone();
-            }
-            Err(error) => {
-                output.failed += 1;
-                output.trouble = Some(error.to_string());
-            }
+    /// An output took a sample; what is known of its reader, and what a person should do although it did.
+    pub fn written(&mut self, to: &Output, reader: Option<Reader>, notice: Option<&str>) {
+        if let Some(output) = self.output(to) {
+            output.written += 1;
+            output.reader = reader;
+            output.trouble = notice.map(str::to_owned);
+        }
+    }
+
+    /// An output did not take a sample, and why.
+    pub fn not_written(&mut self, to: &Output, why: String) {
+        if let Some(output) = self.output(to) {
+            output.failed += 1;
+            output.trouble = Some(why);
         }
     }
 
@@ -208,6 +213,10 @@ impl Ledger {
         if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
             self.resets += 1;
         }
+    }
+
+    fn output(&mut self, of: &Output) -> Option<&mut OutputLedger> {
+        self.outputs.iter_mut().find(|entry| entry.output == *of)
     }
 
     fn source(&mut self, id: SourceId) -> Option<&mut SourceLedger> {

@@ -3,22 +3,29 @@
 //! * `ledger`: what has been counted
 //! * `report`: all of it as plain data for others, and as JSON
 //! * `segment`: what is wrong with a shared memory segment, in words
-//! * `table`: a report for people
+//! * `table`, `tracking`: a report for people
+//! * `columns`, `words`: what these are made of
 //! * `control`: the socket on which the daemon hands out its report
+//! * `metrics`: the same for Prometheus
 
+mod columns;
 pub mod control;
 pub mod ledger;
+pub mod metrics;
 pub mod report;
 pub mod segment;
 pub mod table;
+pub mod tracking;
+pub mod words;
 
 #[cfg(test)]
 pub(crate) mod rig;
 
-use crate::engine::snapshot::{Decision, Snapshot, SourceView, Tally};
+use crate::engine::snapshot::{Decision, NoDecision, Snapshot, SourceView, Tally};
 use crate::sys::clock::ClockPair;
-use ledger::Ledger;
+use ledger::{Ledger, State};
 use table::{Length, Signed};
+use words::long;
 
 /// A snapshot, what the clocks showed when it was taken (enough to speak of offsets of the system clock), and what has been
 /// counted until then.
@@ -28,7 +35,7 @@ pub struct Status {
     pub snapshot: Snapshot,
     /// The clocks a moment later.
     pub clock: ClockPair,
-    /// Why no output took the decision, if there is one and none did.
+    /// Why nobody gets the decision, if there is one: an output refused it, and those that took it have no reader.
     pub refused: Option<String>,
     /// What has been counted; its sources are those of the snapshot, in the same order.
     pub ledger: Ledger,
@@ -41,6 +48,18 @@ impl Status {
             (Ok(decision), None) => self.agreement(decision),
             (Ok(decision), Some(refused)) => {
                 format!("nothing published: {refused}; {}", self.agreement(decision))
+            }
+            // Takes nothing back: some sources are asked more rarely than cycles end.
+            (Err(NoDecision::NothingNew), _)
+                if self.ledger.state == State::Publishing
+                    && let Some((decision, clock)) = &self.ledger.last =>
+            {
+                format!(
+                    "no news in the last cycle; published {} ago, offset {} ± {}",
+                    long(self.clock.raw - clock.raw),
+                    Signed(clock.offset(decision.theta_at(clock.raw))),
+                    Length(decision.error_at(clock.raw)),
+                )
             }
             (Err(why), _) => format!("nothing published: {why}"),
         }
@@ -72,12 +91,23 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::snapshot::NoDecision;
-
     #[test]
     fn without_a_decision_the_summary_is_the_reason() {
         let mut status = rig::status();
+        status.snapshot.outcome = Err(NoDecision::NoCandidates);
+        assert_eq!(status.summary(), "nothing published: no usable source");
+    }
+
+    #[test]
+    fn a_cycle_without_news_takes_nothing_back() {
+        let mut status = rig::status();
         status.snapshot.outcome = Err(NoDecision::NothingNew);
+        status.clock.raw = status.clock.raw + crate::engine::time::Span::from_secs(16);
+        assert_eq!(
+            status.summary(),
+            "no news in the last cycle; published 16 s ago, offset +25.500 ms ± 11.504 ms"
+        );
+        status.ledger.state = State::Undecided;
         assert_eq!(
             status.summary(),
             "nothing published: nothing new from any source"

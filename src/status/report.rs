@@ -11,9 +11,10 @@ use crate::engine::leap::Leap;
 use crate::engine::snapshot::{SourceView, Tally};
 use crate::engine::source::Fault;
 use crate::engine::time::{Raw, Span};
-use crate::output::Sample;
 use crate::sys::clock::ClockPair;
+use crate::sys::reader::Reader;
 use crate::sys::shm::ReaderState;
+use crate::sys::sock::Listener;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -96,6 +97,8 @@ pub struct Source {
     pub protocol: String,
     /// Whose vote it is part of.
     pub operator: String,
+    /// Whether it is only measured, and has no vote.
+    pub noselect: bool,
     /// `best`, `survivor`, `outlier`, `falseticker` or `unusable`.
     pub tally: String,
     /// Why it is unusable, or why its last poll gave nothing.
@@ -150,7 +153,8 @@ pub struct Output {
     pub written: u64,
     /// Samples that it did not take.
     pub failed: u64,
-    /// `live`, `attached`, `absent`, or null where it cannot be told.
+    /// Of a segment `live` (it takes the samples), `attached` (it has the segment and takes none) or `absent`; of a socket `bound`
+    /// (somebody has it) or `absent`; null where it cannot be told.
     pub reader: Option<String>,
     /// What is wrong with it, in words.
     pub trouble: Option<String>,
@@ -180,13 +184,13 @@ impl Report {
             reason: reason.filter(|_| ledger.state != State::Publishing),
             summary: status.summary(),
             tracking: ledger.last.as_ref().map(|(decision, clock)| {
-                let sample = Sample::of(decision, *clock);
+                let bound = decision.error_at(clock.raw);
                 Tracking {
                     age_ns: (now - clock.raw).as_nanos(),
-                    offset_ns: sample.offset().as_nanos(),
-                    bound_ns: sample.bound.as_nanos(),
+                    offset_ns: clock.offset(decision.theta_at(clock.raw)).as_nanos(),
+                    bound_ns: bound.as_nanos(),
                     jitter_ns: decision.jitter.as_nanos(),
-                    precision: sample.precision(),
+                    precision: bound.log2_ceil(),
                     rate_ppb: decision.rate.as_ppb(),
                     rate_lo_ppb: decision.rates.lo.as_ppb(),
                     rate_hi_ppb: decision.rates.hi.as_ppb(),
@@ -223,6 +227,7 @@ impl Source {
             url: counts.url.clone(),
             protocol: counts.protocol.name().to_owned(),
             operator: counts.operator.clone(),
+            noselect: counts.noselect,
             tally: view.tally.name().to_owned(),
             reason: view.trouble.clone().or(unusable),
             poll_ns: view.poll.as_nanos(),
@@ -268,12 +273,13 @@ impl Source {
 impl Output {
     fn new(counts: &OutputLedger) -> Self {
         let reader = counts.reader.map(|reader| match reader {
-            ReaderState::Live => "live",
-            ReaderState::Attached => "attached",
-            ReaderState::Absent => "absent",
+            Reader::Segment(ReaderState::Live) => "live",
+            Reader::Segment(ReaderState::Attached) => "attached",
+            Reader::Socket(Listener::Bound) => "bound",
+            Reader::Segment(ReaderState::Absent) | Reader::Socket(Listener::Absent) => "absent",
         });
         Self {
-            name: counts.name.clone(),
+            name: counts.output.to_string(),
             written: counts.written,
             failed: counts.failed,
             reader: reader.map(str::to_owned),

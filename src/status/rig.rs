@@ -1,14 +1,15 @@
-//! For tests: a status with two sources that agree, a liar, and one that does not answer.
+//! For tests: how things stand with two sources that agree, a liar, and one that does not answer; before that, and when all is
+//! worse.
 
 use super::Status;
 use super::ledger::Ledger;
 use crate::config::{Config, Source};
 use crate::engine::exchange::Exchange;
 use crate::engine::source::{Fault, Report};
-use crate::engine::time::{Raw, Span, Theta, Utc};
+use crate::engine::time::{Raw, Span, Utc};
 use crate::engine::{Engine, Settings, SourceId, SourceSettings};
-use crate::output::Published;
 use crate::sys::clock::ClockPair;
+use crate::sys::reader::Reader;
 use crate::sys::shm::ReaderState;
 
 const CYCLE: Span = Span::from_secs(16);
@@ -17,41 +18,63 @@ const NAMES: [&str; 4] = ["tokyo", "osaka", "liar", "dead"];
 /// The status at the end of its first cycle. The clocks show 16 s and 2026-11-18 11:06:56 UTC; the truth is some 25 ms ahead of
 /// the system clock.
 pub(crate) fn status() -> Status {
-    let start = Raw::from_nanos(0);
-    let at_start = ClockPair {
-        raw: start,
-        system: Utc::from_secs(1_795_000_000),
-    };
-    let clock = ClockPair {
-        raw: start + CYCLE,
-        system: Utc::from_secs(1_795_000_016),
-    };
-    let ids = || (0..).map(SourceId).take(NAMES.len());
-    let mut ledger = Ledger::new(at_start);
-    ledger.reconfigure(&config(), ids());
-    ledger.outputs(["SHM(2)".to_owned()].into_iter());
-    let mut engine = Engine::new(settings(), start);
-    for (id, ahead_ms) in ids().zip([25, 26, 1_025]) {
-        let sent = start + Span::from_secs(12);
-        let stamp =
-            sent + Theta::from_nanos(1_795_000_000_000_000_000) + Span::from_millis(10 + ahead_ms);
-        let exchange = Exchange::new(sent, sent + Span::from_millis(20), stamp, stamp, None);
-        let report = Report::Sample(exchange.expect("possible"));
+    after_a_cycle([Some(25), Some(26), Some(1_025), None])
+}
+
+/// The status at the end of a first cycle in which nobody answered.
+pub(crate) fn silent() -> Status {
+    after_a_cycle([None; 4])
+}
+
+/// The status at the end of a second cycle, whose decision no output took.
+pub(crate) fn refused() -> Status {
+    let mut status = status();
+    status.refused = Some("SHM(2): no room".into());
+    let snapshot = status.snapshot.clone();
+    status.ledger.cycle_ended(&snapshot, true, status.clock);
+    status.ledger.outputs[0].failed += 1;
+    status.ledger.outputs[0].trouble = Some("no room".into());
+    status
+}
+
+/// The status before the end of the first cycle.
+pub(crate) fn starting() -> Status {
+    let clock = clock_after(Span::ZERO);
+    Status {
+        snapshot: Engine::new(settings(), clock.raw).preview(clock.raw),
+        clock,
+        refused: None,
+        ledger: ledger(),
+    }
+}
+
+/// A status at the end of a first cycle; each source is so many milliseconds ahead of the system clock, or does not answer.
+fn after_a_cycle(ahead_ms: [Option<i64>; NAMES.len()]) -> Status {
+    let (start, clock) = (clock_after(Span::ZERO), clock_after(CYCLE));
+    let mut ledger = ledger();
+    let mut engine = Engine::new(settings(), start.raw);
+    for (id, ahead_ms) in (0..).map(SourceId).zip(ahead_ms) {
+        let sent = start.raw + Span::from_secs(12);
+        let report = match ahead_ms {
+            Some(ahead_ms) => {
+                let stamp = start.system + (sent - start.raw) + Span::from_millis(10 + ahead_ms);
+                let exchange =
+                    Exchange::new(sent, sent + Span::from_millis(20), stamp, stamp, None);
+                Report::Sample(exchange.expect("possible"))
+            }
+            None => Report::Missed {
+                fault: Fault::Network,
+                reason: "connection refused".into(),
+            },
+        };
         ledger.polled(id, &report);
         engine.report(id, report);
     }
-    let missed = Report::Missed {
-        fault: Fault::Network,
-        reason: "connection refused".into(),
-    };
-    ledger.polled(SourceId(3), &missed);
-    engine.report(SourceId(3), missed);
     let snapshot = engine.cycle(clock.raw).expect("a cycle ends");
-    let published = Published {
-        reader: Some(ReaderState::Live),
-        notice: None,
-    };
-    ledger.published(0, &Ok(published));
+    if snapshot.outcome.is_ok() {
+        let reader = Some(Reader::Segment(ReaderState::Live));
+        ledger.written(&config().outputs()[0], reader, None);
+    }
     ledger.cycle_ended(&snapshot, false, clock);
     Status {
         snapshot,
@@ -59,6 +82,20 @@ pub(crate) fn status() -> Status {
         refused: None,
         ledger,
     }
+}
+
+fn clock_after(since: Span) -> ClockPair {
+    ClockPair {
+        raw: Raw::from_nanos(0) + since,
+        system: Utc::from_secs(1_795_000_000) + since,
+    }
+}
+
+fn ledger() -> Ledger {
+    let mut ledger = Ledger::new(clock_after(Span::ZERO));
+    ledger.reconfigure(&config(), (0..).map(SourceId).take(NAMES.len()));
+    ledger.outputs_changed(&config().outputs());
+    ledger
 }
 
 fn config() -> Config {

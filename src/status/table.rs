@@ -1,58 +1,151 @@
 //! A report as a table, in the manner of `chronyc sources`.
 //!
+//! In: a [`Report`]. Out: lines of text, the same for a terminal and for a pipe; columns are as wide as what stands in them.
 //! Offsets have the sign that ntpq gives them: positive when the system clock is behind.
 
+use super::columns::{Columns, Side};
 use super::report::{Report, Source};
+use super::words::{count, drift, long, plain};
 use crate::engine::time::Span;
 use std::fmt::{self, Write as _};
 
 /// What the marks of the first column mean.
 pub const LEGEND: &str = "\
 * best, + combined with it, - not needed, x falseticker, ? unusable
+reach: the last eight polls in octal, the newest in the last bit; poll and last (sample): seconds where no unit stands
 offset: what must be added to the system clock; bound: its greatest error if the source is honest";
+
+const HEADER: [(&str, Side); 8] = [
+    ("source", Side::Left),
+    ("reach", Side::Right),
+    ("poll", Side::Right),
+    ("last", Side::Right),
+    ("offset", Side::Right),
+    ("bound", Side::Right),
+    ("delay", Side::Right),
+    ("jitter", Side::Right),
+];
 
 impl Report {
     /// One row for each source and the decision below, several lines, each ended.
     pub fn table(&self) -> String {
-        let names = self
-            .sources
-            .iter()
-            .map(|source| source.name.chars().count());
-        let width = names.max().unwrap_or(0).max("source".len());
-        let mut table = format!(
-            "  {:width$}  reach  last      offset       delay         bound\n",
-            "source"
-        );
+        self.rows(false)
+    }
+
+    /// The same, with the legend above, and below each source all that is known of it.
+    pub fn long_table(&self) -> String {
+        format!("{LEGEND}\n\n{}", self.rows(true))
+    }
+
+    fn rows(&self, detailed: bool) -> String {
+        let mut columns = Columns::new(&HEADER);
         for source in &self.sources {
-            row(&mut table, source, width).expect("a string takes all");
+            columns.row(cells(source));
         }
-        let _ = writeln!(table, "  {}", self.summary);
+        let lines = columns.lines();
+        let mut table = format!("  {}\n", lines[0]);
+        for (source, line) in self.sources.iter().zip(&lines[1..]) {
+            let reason = source
+                .remark()
+                .map_or_else(String::new, |remark| format!("  {remark}"));
+            let _ = writeln!(table, "{} {line}{reason}", source.symbol());
+            if detailed {
+                for detail in details(source) {
+                    let _ = writeln!(table, "    {detail}");
+                }
+            }
+        }
+        let _ = writeln!(table, "  {}", self.verdict());
         table
+    }
+
+    /// How things stand, in a line.
+    pub fn verdict(&self) -> String {
+        if self.cycles == 0 {
+            return "no cycle has ended yet".to_owned();
+        }
+        plain(&self.summary)
     }
 }
 
-fn row(table: &mut String, source: &Source, width: usize) -> fmt::Result {
-    let symbol = source.symbol();
-    write!(
-        table,
-        "{symbol} {:width$}  {:>5o}",
-        source.name, source.reach
-    )?;
-    match &source.reading {
-        Some(reading) => write!(
-            table,
-            "  {:>4}  {:>10}  {:>10}  {:>12}",
-            Age(Span::from_nanos(reading.age_ns)).to_string(),
-            Signed(Span::from_nanos(reading.offset_ns)).to_string(),
-            Length(Span::from_nanos(reading.delay_ns)).to_string(),
-            format!("± {}", Length(Span::from_nanos(reading.bound_ns))),
-        )?,
-        None => write!(table, "  {:>4}  {:>10}  {:>10}  {:>12}", "-", "-", "-", "-")?,
+impl Source {
+    /// What there is to say of it, if anything: why it is unusable, or what is amiss although it is used.
+    fn remark(&self) -> Option<String> {
+        let reason = self.reason.as_deref().map(plain);
+        match (self.tally.as_str(), reason) {
+            ("unusable", reason) => reason,
+            ("falseticker", None) => Some("contradicts the majority".to_owned()),
+            (_, reason) => reason.map(|reason| format!("last poll: {reason}")),
+        }
     }
-    match &source.reason {
-        Some(reason) => writeln!(table, "  {reason}"),
-        None => writeln!(table),
+
+    /// How long ago its last sample came: one from before the last hour, or from before all history was dropped, is no longer
+    /// part of its reading.
+    fn last_ns(&self) -> Option<i64> {
+        let read = self.reading.as_ref().map(|reading| reading.age_ns);
+        self.last_sample_ns.or(read)
     }
+}
+
+fn cells(source: &Source) -> [String; HEADER.len()] {
+    let none = || "-".to_owned();
+    let last = source.last_ns();
+    let last = last.map_or_else(none, |age| Age(Span::from_nanos(age)).to_string());
+    let reading = |write: fn(&super::report::Reading) -> String| {
+        source.reading.as_ref().map_or_else(none, write)
+    };
+    [
+        plain(&source.name),
+        format!("{:o}", source.reach),
+        seconds(source.poll()),
+        last,
+        reading(|reading| Signed(Span::from_nanos(reading.offset_ns)).to_string()),
+        reading(|reading| format!("± {}", Length(Span::from_nanos(reading.bound_ns)))),
+        reading(|reading| Length(Span::from_nanos(reading.delay_ns)).to_string()),
+        reading(|reading| Length(Span::from_nanos(reading.jitter_ns)).to_string()),
+    ]
+}
+
+/// Whole seconds as such, others with what is left of them.
+fn seconds(span: Span) -> String {
+    span.as_secs_f64().to_string()
+}
+
+/// What an operator wants to know of a source that gives trouble.
+fn details(source: &Source) -> Vec<String> {
+    let missed: u64 = source
+        .missed
+        .values()
+        .fold(0, |sum, &count| sum.saturating_add(count));
+    let whose = source.missed.iter().filter(|(_, count)| **count > 0);
+    let whose: Vec<String> = whose
+        .map(|(whose, count)| format!("{count} {}", plain(whose)))
+        .collect();
+    let whose = match whose.as_slice() {
+        [] => String::new(),
+        whose => format!(" ({})", whose.join(", ")),
+    };
+    let mut details = vec![
+        format!(
+            "{}, speaks {}, operator {}",
+            plain(&source.url),
+            plain(&source.protocol),
+            plain(&source.operator)
+        ),
+        format!(
+            "{}, {missed} missed{whose}, falseticker in {}, {}, {}",
+            count(source.samples, "sample"),
+            count(source.falseticker_cycles, "cycle"),
+            count(source.steps, "step"),
+            count(source.restarts, "restart"),
+        ),
+    ];
+    if let Some(reading) = &source.reading {
+        let leap = reading.leap.as_deref().map_or("not told".to_owned(), plain);
+        let drift = drift(reading.rate_ppb);
+        details.push(format!("raw clock {drift} by it, leap second {leap}"));
+    }
+    details
 }
 
 /// A span with its sign, in the unit that suits it.
@@ -97,20 +190,151 @@ impl fmt::Display for Age {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::rig;
+    use crate::engine::snapshot::NoDecision;
+    use crate::status::{Status, rig};
+
+    fn report(status: &Status) -> Report {
+        Report::new(status, status.clock.raw)
+    }
 
     #[test]
     fn the_table_has_a_row_for_each_source_and_the_decision_below() {
         let expected = "  \
-  source  reach  last      offset       delay         bound
-* tokyo       1     3  +25.000 ms   20.000 ms   ± 12.004 ms
-+ osaka       1     3  +26.000 ms   20.000 ms   ± 12.004 ms
-x liar        1     3    +1.025 s   20.000 ms   ± 12.004 ms
-? dead        0     -           -           -             -  connection refused
+  source  reach  poll  last      offset        bound      delay    jitter
+* tokyo       1    16     3  +25.000 ms  ± 12.004 ms  20.000 ms  0.000 us
++ osaka       1    16     3  +26.000 ms  ± 12.004 ms  20.000 ms  0.000 us
+x liar        1    16     3    +1.025 s  ± 12.004 ms  20.000 ms  0.000 us  contradicts the majority
+? dead        0    16     -           -            -          -         -  connection refused
   2 of 4 sources agree, offset +25.500 ms ± 11.504 ms, jitter 500.000 us
 ";
-        let status = rig::status();
-        assert_eq!(Report::new(&status, status.clock.raw).table(), expected);
+        assert_eq!(report(&rig::status()).table(), expected);
+    }
+
+    #[test]
+    fn the_long_table_has_the_legend_and_all_that_is_known_of_each_source() {
+        let mut report = report(&rig::status());
+        report.sources.truncate(1);
+        let source = &mut report.sources[0];
+        source.missed.insert("server".into(), 2);
+        source.missed.insert("network".into(), 1);
+        (source.steps, source.restarts) = (1, 3);
+        let (legend, table) = (
+            LEGEND,
+            "\
+* tokyo       1    16     3  +25.000 ms  ± 12.004 ms  20.000 ms  0.000 us
+    https://tokyo.example.org/json, speaks webntp, operator tokyo.example.org
+    1 sample, 3 missed (1 network, 2 server), falseticker in 0 cycles, 1 step, 3 restarts
+    raw clock 0.000 ppm slow by it, leap second not told
+",
+        );
+        let long = report.long_table();
+        assert!(
+            long.starts_with(&format!("{legend}\n\n  source  reach")),
+            "{long}"
+        );
+        assert!(long.contains(table), "{long}");
+    }
+
+    #[test]
+    fn before_the_first_cycle_nothing_is_known_and_the_table_says_so() {
+        let table = report(&rig::starting()).table();
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 6, "{table}");
+        assert_eq!(
+            lines[1],
+            "? tokyo       0    16     -       -      -      -       -  no sample"
+        );
+        assert_eq!(lines[5], "  no cycle has ended yet");
+    }
+
+    #[test]
+    fn when_everything_is_unusable_every_row_says_why_and_the_last_line_that_nothing_is_published()
+    {
+        let table = report(&rig::silent()).table();
+        assert_eq!(table.matches("connection refused\n").count(), 4, "{table}");
+        assert!(
+            table.ends_with("\n  nothing published: no usable source\n"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn without_sources_the_header_and_the_decision_remain() {
+        let mut report = report(&rig::status());
+        report.sources.clear();
+        let table = report.table();
+        assert_eq!(table.lines().count(), 2, "{table}");
+    }
+
+    #[test]
+    fn a_source_that_is_used_may_have_missed_its_last_poll() {
+        let mut report = report(&rig::status());
+        report.sources[0].reason = Some("time is up".into());
+        let table = report.table();
+        assert!(
+            table.contains("0.000 us  last poll: time is up\n"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn a_sample_too_old_to_be_read_still_has_its_age() {
+        let mut report = report(&rig::status());
+        report.sources[0].reading = None;
+        report.sources[0].last_sample_ns = Some(7_200_000_000_000);
+        let table = report.table();
+        assert!(
+            table.contains("* tokyo       1    16  120m           -  "),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn columns_stand_below_each_other_whatever_the_names_are() {
+        let mut report = report(&rig::status());
+        // Two columns for each; one for both together (a combining accent); one for each of 32.
+        for (source, name) in
+            report
+                .sources
+                .iter_mut()
+                .zip(["東京", "cafe\u{301}", &"x".repeat(32)])
+        {
+            source.name = name.into();
+        }
+        let table = report.table();
+        let rows: Vec<&str> = table.lines().collect();
+        assert_eq!(rows[0].find("reach").unwrap(), 2 + 32 + 2);
+        assert!(
+            rows[1].starts_with(&format!("* 東京{}      1    16", " ".repeat(28))),
+            "{table}"
+        );
+        assert!(
+            rows[2].starts_with(&format!("+ cafe\u{301}{}      1    16", " ".repeat(28))),
+            "{table}"
+        );
+        assert!(
+            rows[3].starts_with(&format!("x {}      1    16", "x".repeat(32))),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn what_a_name_or_a_reason_says_moves_no_cursor() {
+        let mut report = report(&rig::status());
+        report.sources[0].name = "a\u{1b}[2J".into();
+        report.sources[3].reason = Some("b\nc\u{202e}".into());
+        report.sources[3].url = "http://\u{7}/".into();
+        let table = report.long_table();
+        assert!(table.contains("a\\u{1b}[2J"), "{table}");
+        assert!(table.contains("b\\nc\\u{202e}\n"), "{table}");
+        assert!(!table.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{table}");
+    }
+
+    #[test]
+    fn a_decision_that_no_output_took_is_not_called_published() {
+        let table = report(&rig::refused()).table();
+        let said = "\n  nothing published: SHM(2): no room; 2 of 4 sources agree, offset ";
+        assert!(table.contains(said), "{table}");
     }
 
     #[test]

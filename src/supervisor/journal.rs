@@ -3,6 +3,7 @@
 
 use super::budget::Budget;
 use super::roster::{Changes, Panicked};
+use crate::config::Output;
 use crate::engine::snapshot::{NoDecision, SourceView, Tally};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span};
@@ -10,7 +11,9 @@ use crate::output::{Published, SinkError};
 use crate::status::Status;
 use crate::status::table::Length;
 use crate::sys::continuity::Break;
+use crate::sys::reader::Reader;
 use crate::sys::shm::ReaderState;
+use crate::sys::sock::Listener;
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
 use tracing::{debug, error, info, warn};
@@ -20,7 +23,7 @@ use tracing::{debug, error, info, warn};
 pub(super) struct Journal {
     outcome: Subject<Option<Outcome>>,
     sources: HashMap<String, Subject<SourceState>>,
-    outputs: HashMap<usize, Subject<OutputState>>,
+    outputs: HashMap<Output, Subject<OutputState>>,
     hangs: Option<String>,
 }
 
@@ -43,7 +46,7 @@ struct SourceState {
 #[derive(PartialEq, Eq)]
 enum Outcome {
     Published(Quality),
-    /// A decision that no output took.
+    /// A decision that an output refused and nobody reads from the others.
     Refused,
     Undecided(Discriminant<NoDecision>),
 }
@@ -72,7 +75,7 @@ impl PartialEq for Quality {
 struct OutputState {
     failure: Option<String>,
     notice: Option<String>,
-    reader: Option<ReaderState>,
+    reader: Option<Reader>,
 }
 
 /// A line for people, and what of it is also a field of the journal's entry.
@@ -232,16 +235,15 @@ impl Journal {
         self.outcome.budget.say(now, line);
     }
 
-    /// Forgets the outputs: there are others now.
-    pub(super) fn outputs_changed(&mut self) {
-        self.outputs.clear();
+    /// Forgets the outputs that are not among these.
+    pub(super) fn outputs_changed(&mut self, to: &[Output]) {
+        self.outputs.retain(|output, _| to.contains(output));
     }
 
-    /// Tells what changed with the output number `k`, called `name`.
+    /// Tells what changed with an output.
     pub(super) fn published(
         &mut self,
-        k: usize,
-        name: &str,
+        output: &Output,
         result: &Result<Published, SinkError>,
         now: Raw,
     ) {
@@ -249,7 +251,10 @@ impl Journal {
             said: OutputState::default(),
             budget: Budget::at_home(),
         };
-        let Subject { said, budget } = self.outputs.entry(k).or_insert_with(of_an_output);
+        let Subject { said, budget } = self
+            .outputs
+            .entry(output.clone())
+            .or_insert_with(of_an_output);
         match result {
             Err(error) => {
                 let failure = error.to_string();
@@ -263,14 +268,19 @@ impl Journal {
             }
             Ok(published) => {
                 if said.failure.take().is_some() {
-                    budget.say(now, Line::good(format!("{name}: works again")));
+                    if published.reader == Some(Reader::Socket(Listener::Absent)) {
+                        // What was in the way is gone, and the socket with it.
+                        said.reader = None;
+                    } else {
+                        budget.say(now, Line::good(format!("{output}: works again")));
+                    }
                 }
                 if said.notice != published.notice {
                     budget.say(
                         now,
                         match &published.notice {
                             Some(notice) => Line::bad(notice.clone()),
-                            None => Line::good(format!("{name}: all is well with it again")),
+                            None => Line::good(format!("{output}: all is well with it again")),
                         },
                     );
                     said.notice = published.notice.clone();
@@ -279,7 +289,7 @@ impl Journal {
                     && said.reader != Some(reader)
                 {
                     said.reader = Some(reader);
-                    budget.say(now, Line::good(format!("{name}: {}", words(reader))));
+                    budget.say(now, Line::good(format!("{output}: {}", words(reader))));
                 }
             }
         }
@@ -296,12 +306,18 @@ impl Journal {
     }
 }
 
-fn words(reader: ReaderState) -> &'static str {
+fn words(reader: Reader) -> &'static str {
     match reader {
-        ReaderState::Live => "a daemon takes the samples",
-        ReaderState::Attached => "a daemon has the segment, but takes no samples",
-        ReaderState::Absent => {
+        Reader::Segment(ReaderState::Live) => "a daemon takes the samples",
+        Reader::Segment(ReaderState::Attached) => "a daemon has the segment, but takes no samples",
+        Reader::Segment(ReaderState::Absent) => {
             "no daemon has the segment yet; is it configured, and was it restarted since?"
+        }
+        Reader::Socket(Listener::Bound) => {
+            "a daemon has the socket; whether it takes the samples, only it can tell"
+        }
+        Reader::Socket(Listener::Absent) => {
+            "no daemon has the socket yet; is it configured, and was it restarted since?"
         }
     }
 }

@@ -9,15 +9,16 @@
 
 mod budget;
 mod journal;
+mod memory;
 mod roster;
 
 #[cfg(test)]
 mod tests;
 
-use crate::config::{Config, Source as SourceConfig};
+use crate::config::{Config, Output, Source as SourceConfig};
 use crate::engine::snapshot::{Decision, NoDecision};
 use crate::engine::source::Report;
-use crate::engine::time::{Raw, Span};
+use crate::engine::time::{Raw, Span, Utc};
 use crate::engine::{Engine, Settings};
 use crate::output::{Sample, Sink, SinkError};
 use crate::poller::{Ask, PollEnd};
@@ -26,7 +27,9 @@ use crate::status::ledger::Ledger;
 use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
 use crate::sys::continuity::Continuity;
 use crate::sys::notify;
+use crate::sys::reader::Reader;
 use journal::Journal;
+use memory::Memory;
 use roster::Roster;
 use tokio::sync::{mpsc, watch};
 
@@ -42,13 +45,16 @@ pub trait World: Send {
     fn server(&mut self, source: &SourceConfig) -> anyhow::Result<Box<dyn Ask>>;
 
     /// Where samples go, and what is wrong with it by now; it is tried again with each sample.
-    fn outputs(&mut self, config: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)>;
+    fn output(&mut self, output: &Output) -> (Box<dyn Sink>, Result<(), SinkError>);
 
     /// Opens what the daemon is asked on, as `config` has it, in place of what was open. Fails without having changed anything.
     fn listen(&mut self, config: &Config, status: watch::Receiver<Status>) -> anyhow::Result<()>;
 
     /// Reads the configuration again. Fails with all that is wrong with it, a line each.
     fn reload(&mut self) -> Result<Config, String>;
+
+    /// Learns a time that is known to have come, whatever the system clock says; the last one holds.
+    fn time_has_come(&mut self, _time: Utc) {}
 }
 
 /// What the supervisor is asked to do.
@@ -60,6 +66,9 @@ pub enum Command {
     Stop,
 }
 
+/// Where samples go, each as the configuration has it.
+type Outputs = Vec<(Output, Box<dyn Sink>)>;
+
 /// Everything that runs.
 pub struct Supervisor<W> {
     world: W,
@@ -67,12 +76,13 @@ pub struct Supervisor<W> {
     config: Config,
     engine: Engine,
     roster: Roster,
-    outputs: Vec<Box<dyn Sink>>,
+    outputs: Outputs,
     reports: mpsc::Receiver<PollEnd>,
     status: watch::Sender<Status>,
     continuity: Continuity,
     journal: Journal,
     ledger: Ledger,
+    memory: Memory,
 }
 
 impl<W: World> Supervisor<W> {
@@ -85,9 +95,25 @@ impl<W: World> Supervisor<W> {
         let now = clock.raw;
         let mut journal = Journal::default();
         let mut ledger = Ledger::new(clock);
-        let outputs = open_outputs(&mut world, &config, &mut journal, &mut ledger, now);
+        let mut outputs = Vec::new();
+        switch_outputs(
+            &mut outputs,
+            &config,
+            &mut world,
+            &mut journal,
+            &mut ledger,
+            now,
+        );
+        let memory = Memory::open(config.state.directory.as_deref());
+        let has_certificates = config.sources.iter().any(SourceConfig::is_encrypted);
+        if let Some(time) = memory.time(clock.system, has_certificates) {
+            world.time_has_come(time);
+        }
         roster.apply(plan, now);
-        let engine = Engine::new(settings(&config, &roster), now);
+        let mut engine = Engine::new(settings(&config, &roster), now);
+        if let Some(prior) = memory.prior() {
+            engine.remember_rate(prior);
+        }
         ledger.reconfigure(&config, roster.ids());
         let (status, receiver) = watch::channel(Status {
             snapshot: engine.preview(now),
@@ -108,6 +134,7 @@ impl<W: World> Supervisor<W> {
             continuity: Continuity::default(),
             journal,
             ledger,
+            memory,
         })
     }
 
@@ -116,7 +143,7 @@ impl<W: World> Supervisor<W> {
         self.status.subscribe()
     }
 
-    /// Runs until it is told to stop, or nobody is left to tell it; the outputs withdraw when they are dropped.
+    /// Runs until it is told to stop, or nobody is left to tell it; then the outputs withdraw, and what is worth it is kept.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut watchdog = Watchdog::new(self.now());
         notify::ready();
@@ -147,6 +174,9 @@ impl<W: World> Supervisor<W> {
             }
         }
         notify::stopping();
+        self.outputs.clear();
+        let now = self.now();
+        self.memory.close(now).await;
     }
 
     fn now(&self) -> Raw {
@@ -209,6 +239,9 @@ impl<W: World> Supervisor<W> {
         if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
             self.roster.wake();
         }
+        if let (Ok(decision), None) = (&snapshot.outcome, &refused) {
+            self.remember(decision, clock);
+        }
         self.ledger.cycle_ended(&snapshot, refused.is_some(), clock);
         let status = Status {
             snapshot,
@@ -221,20 +254,38 @@ impl<W: World> Supervisor<W> {
         self.status.send_replace(status);
     }
 
-    /// Hands a decision to every output, for the instant of `clock`, up to which the raw clock had no break. If none takes it: why
-    /// not.
+    /// Hands a decision to every output, for the instant of `clock`, up to which the raw clock had no break. If one refuses it, and
+    /// nobody is there to read the others: why.
     fn publish(&mut self, decision: &Decision, clock: ClockPair) -> Option<String> {
         let sample = Sample::of(decision, clock);
-        let mut refusals = Vec::new();
-        for (k, output) in self.outputs.iter_mut().enumerate() {
-            let result = output.publish(&sample);
-            self.ledger.published(k, &result);
-            self.journal
-                .published(k, &output.name(), &result, clock.raw);
-            refusals.extend(result.err());
+        let mut refusal = None;
+        let mut is_heard = false;
+        for (output, sink) in &mut self.outputs {
+            let result = sink.publish(&sample);
+            match &result {
+                Ok(published) => {
+                    let notice = published.notice.as_deref();
+                    self.ledger.written(output, published.reader, notice);
+                }
+                Err(error) => self.ledger.not_written(output, error.to_string()),
+            }
+            self.journal.published(output, &result, clock.raw);
+            match result {
+                Ok(published) => is_heard |= !published.reader.is_some_and(Reader::is_absent),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
         }
-        let all = !refusals.is_empty() && refusals.len() == self.outputs.len();
-        all.then(|| refusals[0].to_string())
+        refusal.filter(|_| !is_heard).map(|error| error.to_string())
+    }
+
+    /// Keeps what a decision that was published says for the next start.
+    fn remember(&mut self, decision: &Decision, clock: ClockPair) {
+        if let Some(time) = self.memory.decided(decision, clock.raw) {
+            self.world.time_has_come(time);
+            if let Some(prior) = self.memory.prior() {
+                self.engine.remember_rate(prior);
+            }
+        }
     }
 
     /// Takes a new configuration over, whole or not at all.
@@ -267,17 +318,15 @@ impl<W: World> Supervisor<W> {
             self.end_cycle();
         }
         let changes = self.roster.apply(plan, now);
-        if config.shm != self.config.shm {
-            // The old ones withdraw first: the new ones may be the same segments.
-            self.outputs.clear();
-            self.outputs = open_outputs(
-                &mut self.world,
-                &config,
-                &mut self.journal,
-                &mut self.ledger,
-                now,
-            );
-        }
+        switch_outputs(
+            &mut self.outputs,
+            &config,
+            &mut self.world,
+            &mut self.journal,
+            &mut self.ledger,
+            now,
+        );
+        self.memory.move_to(config.state.directory.as_deref());
         self.engine
             .reconfigure(settings(&config, &self.roster), now);
         self.ledger.reconfigure(&config, self.roster.ids());
@@ -286,25 +335,30 @@ impl<W: World> Supervisor<W> {
     }
 }
 
-fn open_outputs(
-    world: &mut impl World,
+/// Opens what `config` has and `outputs` has not, and closes what it has not; the rest goes on as it is.
+fn switch_outputs(
+    outputs: &mut Outputs,
     config: &Config,
+    world: &mut impl World,
     journal: &mut Journal,
     ledger: &mut Ledger,
     now: Raw,
-) -> Vec<Box<dyn Sink>> {
-    journal.outputs_changed();
-    let opened = world.outputs(config);
-    ledger.outputs(opened.iter().map(|(sink, _)| sink.name()));
-    let opened = opened.into_iter().enumerate();
-    opened
-        .map(|(k, (sink, result))| {
-            if let Err(error) = result {
-                journal.published(k, &sink.name(), &Err(error), now);
-            }
-            sink
-        })
-        .collect()
+) {
+    let wanted = config.outputs();
+    journal.outputs_changed(&wanted);
+    ledger.outputs_changed(&wanted);
+    // The old ones withdraw first: the new ones may be the same segments.
+    outputs.retain(|(output, _)| wanted.contains(output));
+    for output in wanted {
+        if outputs.iter().any(|(open, _)| *open == output) {
+            continue;
+        }
+        let (sink, result) = world.output(&output);
+        if let Err(error) = result {
+            journal.published(&output, &Err(error), now);
+        }
+        outputs.push((output, sink));
+    }
 }
 
 fn settings(config: &Config, roster: &Roster) -> Settings {

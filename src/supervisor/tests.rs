@@ -1,13 +1,15 @@
 //! The supervisor in a world that a test sets up: servers that answer, hang or panic at will, clocks that break.
 
+mod kept;
 mod watchdog;
 
 use super::*;
-use crate::config::{Shm, Source};
+use crate::config::{Shm, Sock, Source, State};
 use crate::engine::exchange::Exchange;
 use crate::engine::source::Failure;
 use crate::output::recorder::Recorder;
 use crate::sys::clock::{Readings, SystemClocks};
+use crate::sys::sock::Listener;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -30,6 +32,8 @@ struct Stage {
     asked: HashMap<String, usize>,
     reload: Option<Result<Config, String>>,
     outputs: usize,
+    /// Times that are known to have come.
+    come: Vec<Utc>,
     /// What the test's clocks show more than the machine's.
     system_ahead: Span,
     slept: Span,
@@ -39,6 +43,8 @@ struct Stage {
 struct World {
     stage: Arc<Mutex<Stage>>,
     recorder: Recorder,
+    /// What the sockets get.
+    other: Recorder,
 }
 
 struct Server {
@@ -92,9 +98,13 @@ impl super::World for World {
         }))
     }
 
-    fn outputs(&mut self, _: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
+    fn output(&mut self, output: &Output) -> (Box<dyn Sink>, Result<(), SinkError>) {
         self.stage.lock().unwrap().outputs += 1;
-        vec![(Box::new(self.recorder.clone()), Ok(()))]
+        let recorder = match output {
+            Output::Shm(_) => &self.recorder,
+            Output::Sock(_) => &self.other,
+        };
+        (Box::new(recorder.clone()), Ok(()))
     }
 
     fn listen(&mut self, _: &Config, _: watch::Receiver<Status>) -> anyhow::Result<()> {
@@ -108,6 +118,10 @@ impl super::World for World {
             .reload
             .take()
             .expect("the test has set what to read")
+    }
+
+    fn time_has_come(&mut self, time: Utc) {
+        self.stage.lock().unwrap().come.push(time);
     }
 }
 
@@ -129,6 +143,7 @@ fn config(names: &[&str]) -> Config {
     Config {
         cycle: CYCLE,
         shm: Shm::of_unit(2),
+        state: State { directory: None },
         ..Config::of(names.iter().enumerate().map(source).collect())
     }
 }
@@ -163,6 +178,17 @@ impl Running {
     async fn next(&mut self) -> Status {
         self.status.changed().await.expect("the supervisor runs");
         self.status.borrow_and_update().clone()
+    }
+
+    /// The status of the next cycle in which this output takes a sample.
+    async fn wait_sample(&mut self, output: &Recorder) -> Status {
+        let before = output.samples().len();
+        loop {
+            let status = self.next().await;
+            if output.samples().len() > before {
+                return status;
+            }
+        }
     }
 
     async fn reload(&mut self, what: Result<Config, String>) {
@@ -223,7 +249,7 @@ async fn a_decision_that_no_output_takes_is_not_called_published() {
     let world = World::default();
     let refusal = SinkError::OutOfRange {
         what: "true time",
-        instant: crate::engine::time::Utc::from_secs(-1),
+        instant: Utc::from_secs(-1),
     };
     world.recorder.fail_with(Some(refusal.clone()));
     let mut running = Running::start(&["a"], &world);
@@ -233,6 +259,66 @@ async fn a_decision_that_no_output_takes_is_not_called_published() {
     running
         .wait(|status| status.snapshot.outcome.is_ok() && status.refused.is_none())
         .await;
+    running.stop().await;
+}
+
+/// The same sources, and a socket beside the segment.
+fn config_with_sock(names: &[&str]) -> Config {
+    Config {
+        socks: vec![Sock {
+            path: "/run/a".into(),
+        }],
+        ..config(names)
+    }
+}
+
+#[tokio::test]
+async fn an_output_that_fails_does_the_others_no_harm_and_counts_only_if_nobody_reads_them() {
+    let world = World::default();
+    let refusal = SinkError::OutOfRange {
+        what: "true time",
+        instant: Utc::from_secs(-1),
+    };
+    world.recorder.fail_with(Some(refusal.clone()));
+    let mut running = Running::start(&["a"], &world);
+    running.reload(Ok(config_with_sock(&["a"]))).await;
+    for (listener, refused) in [
+        (Listener::Bound, None),
+        (Listener::Absent, Some(refusal.to_string())),
+    ] {
+        world.other.set_reader(Some(Reader::Socket(listener)));
+        let status = running.wait_sample(&world.other).await;
+        assert_eq!(status.refused, refused, "{listener:?}");
+    }
+    // And the other way round: nobody there yet is no failure.
+    world.recorder.fail_with(None);
+    let absent = running.wait_sample(&world.recorder).await;
+    world.other.fail_with(Some(refusal));
+    let refused = running.wait_sample(&world.recorder).await;
+    assert_eq!((absent.refused, refused.refused), (None, None));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_opens_only_the_outputs_that_are_new() {
+    let world = World::default();
+    let mut running = Running::start(&["a"], &world);
+    let opened = |running: &Running| running.stage().outputs;
+    running.reload(Ok(config_with_sock(&["a"]))).await;
+    assert_eq!(opened(&running), 2, "the socket is new");
+    let mut other_unit = config_with_sock(&["a"]);
+    other_unit.shm.unit = 3;
+    running.reload(Ok(other_unit.clone())).await;
+    assert_eq!(opened(&running), 3, "the segment is another");
+    running.reload(Ok(other_unit.clone())).await;
+    assert_eq!(opened(&running), 3, "nothing is new");
+    let mut no_shm = other_unit;
+    no_shm.shm.enable = false;
+    running.reload(Ok(no_shm)).await;
+    let before = world.recorder.samples().len();
+    running.wait_sample(&world.other).await;
+    assert_eq!(opened(&running), 3, "nothing is new");
+    assert_eq!(world.recorder.samples().len(), before, "it is closed");
     running.stop().await;
 }
 

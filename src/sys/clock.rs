@@ -67,6 +67,11 @@ pub fn system_now() -> Utc {
     Utc::from_nanos(nanos(ClockId::CLOCK_REALTIME))
 }
 
+/// Processor time that this process has used.
+pub fn processor_time() -> Span {
+    Span::from_nanos(nanos(ClockId::CLOCK_PROCESS_CPUTIME_ID))
+}
+
 /// Both clocks at one instant: the narrowest of a few readings of the system clock between two of the
 /// raw clock, taken at their middle. Good to some tens of nanoseconds on an idle machine.
 pub fn pair_now() -> ClockPair {

@@ -192,7 +192,7 @@ impl<W: fmt::Write> fmt::Write for Escaping<W> {
 }
 
 /// Control characters, line and paragraph separators, and the marks that change the direction of text.
-fn is_hostile(c: char) -> bool {
+pub fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

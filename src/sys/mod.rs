@@ -1,8 +1,13 @@
-//! What the operating system offers: clocks, shared memory, signals, the service manager, the log.
+//! What the operating system offers: clocks, shared memory and sockets of other daemons, signals, the service manager, the log,
+//! a place to keep things.
 
 pub mod clock;
 pub mod continuity;
+pub mod listen;
 pub mod log;
 pub mod notify;
+pub mod reader;
 pub mod shm;
 pub mod signals;
+pub mod sock;
+pub mod state;

@@ -8,6 +8,7 @@ use crate::oscillator::Oscillator;
 use crate::random::Random;
 use crate::upstream::{Outcome, Upstream};
 use std::collections::VecDeque;
+use webntpd::engine::estimate::Prior;
 use webntpd::engine::snapshot::NoDecision;
 use webntpd::engine::source::{Action, Pace, Report, Source, Ticket};
 use webntpd::engine::time::{Raw, Span};
@@ -30,6 +31,8 @@ pub(crate) struct World {
     pub(crate) length_s: f64,
     /// How often the supervisor hangs for some cycles.
     pub(crate) hangs: f64,
+    /// What an earlier run found out about the oscillator.
+    pub(crate) prior: Prior,
 }
 
 pub(crate) struct Machine<'a> {
@@ -94,7 +97,8 @@ impl<'a> Machine<'a> {
             })
             .collect();
         let settings = settings(world);
-        let engine = Engine::new(settings.clone(), start);
+        let mut engine = Engine::new(settings.clone(), start);
+        engine.remember_rate(world.prior);
         Self {
             clock: &world.clock,
             cycle_at: engine.next_cycle(),

@@ -12,6 +12,7 @@ mod oracle;
 mod oscillator;
 mod path;
 mod random;
+mod restart;
 mod scenario;
 mod server;
 mod upstream;

@@ -70,6 +70,8 @@ pub(crate) struct Point {
     pub(crate) at_s: f64,
     /// Estimate less truth, when it is published.
     pub(crate) error_s: f64,
+    /// The same, five minutes after, when nothing has come since.
+    pub(crate) error_later_s: f64,
     pub(crate) half_width_s: f64,
     /// Whether the error is no greater than is said.
     pub(crate) covered: bool,
@@ -210,9 +212,12 @@ impl<'a> Oracle<'a> {
         let truth = self.clock.theta(at);
         let is_outside = truth < bound.lo || bound.hi < truth;
         let error = decision.theta_at(now) - self.clock.theta(now);
+        let later = now + Span::from_secs(300);
+        let error_later = decision.theta_at(later) - self.clock.theta(later);
         let point = Point {
             at_s: (at - Oscillator::start()).as_secs_f64(),
             error_s: error.as_secs_f64(),
+            error_later_s: error_later.as_secs_f64(),
             half_width_s: bound.half_width().as_secs_f64(),
             covered: error.abs() <= decision.error_at(now),
         };

@@ -7,6 +7,7 @@ use crate::oracle::{Point, Seen};
 use crate::oscillator::{Habits, Oscillator};
 use crate::random::Random;
 use crate::upstream::Upstream;
+use webntpd::engine::estimate::Prior;
 use webntpd::engine::time::Span;
 
 const SEED: &str = "WEBNTPD_SIM_SEED";
@@ -69,6 +70,7 @@ pub(crate) fn world(
         cycle: Span::from_secs(16),
         length_s,
         hangs: 0.0,
+        prior: Prior::default(),
     }
 }
 

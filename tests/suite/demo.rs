@@ -22,8 +22,8 @@ fn unit(introduction: &str) -> u8 {
 /// The column of a table row in which offsets stand, in milliseconds.
 fn offset_ms(row: &str) -> f64 {
     let words: Vec<&str> = row.split_whitespace().collect();
-    let value: f64 = words[4].parse().expect("an offset");
-    match words[5] {
+    let value: f64 = words[5].parse().expect("an offset");
+    match words[6] {
         "s" => value * 1e3,
         "ms" => value,
         "us" => value / 1e3,

@@ -53,8 +53,12 @@ impl Seen {
             Ok(config) => {
                 let sources = config.sources.len();
                 let plural = if sources == 1 { "" } else { "s" };
-                let unit = config.shm.unit;
-                let text = format!("{path}: {sources} source{plural}, shared memory unit {unit}");
+                let outputs: Vec<String> =
+                    config.outputs().iter().map(ToString::to_string).collect();
+                let text = format!(
+                    "{path}: {sources} source{plural}, to {}",
+                    outputs.join(" and ")
+                );
                 links.push(Link::ok(NAME, text));
             }
             // It may be as the package sets it: for root and the daemon.
@@ -144,7 +148,7 @@ mod tests {
         assert_eq!(states(&seen(GOOD)), [State::Ok, State::Ok]);
         assert_eq!(
             seen(GOOD).judge()[0].text,
-            "/etc/webntpd.toml: 1 source, shared memory unit 2"
+            "/etc/webntpd.toml: 1 source, to SHM(2)"
         );
     }
 

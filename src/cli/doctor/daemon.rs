@@ -70,6 +70,8 @@ fn judge_silence(error: &AskError) -> Link {
             "systemctl start webntpd, or webntpd --config FILE; if it runs, `path` in [control] is another one: --socket PATH",
         ),
         AskError::Denied(_) => Link::note(DAEMON, text).remedy("run this with sudo"),
+        AskError::OtherFormat { .. } => Link::note(DAEMON, text)
+            .remedy("after an upgrade: systemctl restart webntpd"),
         AskError::System { .. } => Link::fault(DAEMON, text)
             .remedy("if it hangs, its watchdog should restart it; else systemctl restart webntpd"),
         AskError::NotAReport { .. } => {

@@ -208,8 +208,9 @@ fn judge_daemon(daemon: &Daemon, outputs: &[Output]) -> Link {
                     format!("{file} has {others}: it does not read {}", list(outputs)),
                 )
                 .remedy(format!(
-                    "add `{}` to it and restart {}",
+                    "add `{}` to it, better what `webntp setup {}` prints, and restart {}",
                     line(kind, outputs),
+                    if kind == Kind::Chronyd { "chrony" } else { "ntpsec" },
                     kind.name()
                 ))
             }
@@ -224,10 +225,7 @@ fn list(outputs: &[Output]) -> String {
 
 /// What a daemon's configuration lacks.
 fn line(kind: Kind, outputs: &[Output]) -> String {
-    let unit = outputs.iter().find_map(|output| match output {
-        Output::Shm(unit) => Some(*unit),
-        Output::Sock(_) => None,
-    });
+    let unit = outputs.iter().find_map(Output::unit);
     match (kind, unit, outputs.first()) {
         (Kind::Chronyd, None, Some(Output::Sock(path))) => {
             format!("refclock SOCK {} refid WEB", path.display())

@@ -29,7 +29,7 @@ pub(super) fn look(kind: Kind) -> Option<Said> {
 }
 
 /// What a daemon `said` of `clock`, if its configuration has it.
-pub(super) fn judge(kind: Kind, said: &Said, clock: Option<&Clock>, unit: u8) -> Link {
+pub(super) fn judge(kind: Kind, said: &Said, clock: Option<&Clock>, outputs: &[Output]) -> Link {
     let name = format!("view of {}", kind.name());
     let program = if kind == Kind::Chronyd {
         "chronyc"
@@ -57,13 +57,11 @@ pub(super) fn judge(kind: Kind, said: &Said, clock: Option<&Clock>, unit: u8) ->
         return Link::note(name, format!("{program}: {excerpt}"))
             .remedy("run this with sudo; ntpd answers 127.0.0.1 only if a `restrict` line of its configuration lets it");
     }
-    let unit = match clock.map(|clock| &clock.output) {
-        Some(Output::Shm(unit)) => *unit,
-        _ => unit,
-    };
+    let clock_unit = clock.and_then(|clock| clock.output.unit());
+    let unit = clock_unit.or_else(|| outputs.iter().find_map(Output::unit));
     let row = match kind {
         Kind::Chronyd => lines.lines().find_map(|line| chrony_row(line, clock)),
-        _ => lines.lines().find_map(|line| ntp_row(line, unit)),
+        _ => lines.lines().find_map(|line| ntp_row(line, unit?)),
     };
     match row {
         Some(row) => judge_row(name, &row),
@@ -155,7 +153,12 @@ mod tests {
     const HEAD: &str = "     remote  refid  st t when poll reach  delay  offset  jitter\n=======\n";
 
     fn ntpd(lines: &str) -> Link {
-        judge(Kind::Ntpd, &Said::Lines(format!("{HEAD}{lines}")), None, 2)
+        judge(
+            Kind::Ntpd,
+            &Said::Lines(format!("{HEAD}{lines}")),
+            None,
+            &[Output::Shm(2)],
+        )
     }
 
     fn chronyd(line: &str) -> Link {
@@ -163,7 +166,7 @@ mod tests {
             output: Output::Shm(2),
             refid: Some("WEB".into()),
         };
-        judge(Kind::Chronyd, &Said::Lines(line.into()), Some(&clock), 2)
+        judge(Kind::Chronyd, &Said::Lines(line.into()), Some(&clock), &[])
     }
 
     #[test]
@@ -221,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_missing_or_gets_no_answer_is_no_fault() {
-        let view = |said| judge(Kind::Chronyd, &said, None, 2);
+        let view = |said| judge(Kind::Chronyd, &said, None, &[Output::Shm(2)]);
         assert_eq!(view(Said::Missing).state, State::Skipped);
         assert_eq!(view(Said::Nothing("no answer".into())).state, State::Note);
         let refused = view(Said::Lines("506 Cannot talk to daemon\n".into()));

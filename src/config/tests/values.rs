@@ -19,6 +19,11 @@ fn ranges_include_their_ends() {
             "cycle = '99999999999999999999h'",
             Some("1: cycle 99999999999999999999h is above 1024s; lower it to at most 1024s"),
         ),
+        ("state.directory = '/'", None),
+        (
+            "state.directory = 'lib'",
+            Some("1: state: directory \"lib\" is not an absolute path; begin it with /"),
+        ),
         ("select.max-bound = '1ms'", None),
         ("select.max-bound = '10s'", None),
         (
@@ -158,23 +163,16 @@ fn a_wrong_type_is_named_with_the_right_one() {
 }
 
 #[test]
-fn a_socket_is_named_by_an_absolute_path_that_fits() {
-    let told = |path: &str| problems(&format!("control.path = {path:?}"));
+fn metrics_are_served_at_an_address_that_needs_no_look_up() {
     assert_eq!(
-        told("run/c"),
-        ["1: control: path \"run/c\" is not an absolute path; begin it with a /"]
-    );
-    assert_eq!(
-        told("/run/"),
+        problems("[metrics]\nlisten = \"localhost:9975\""),
         [
-            "1: control: path \"/run/\" does not name a file; write it like path = \"/run/webntpd/control.sock\""
+            "2: metrics: listen \"localhost:9975\" is not an address and a port; names are not looked up here, write 127.0.0.1"
         ]
     );
-    let path = |length: usize| format!("/{}", "x".repeat(length - 1));
-    assert_eq!(told(&path(107)), [""; 0]);
     assert_eq!(
-        told(&path(108)),
-        ["1: control: path is longer than 107 bytes; name a shorter one"]
+        problems("metrics.listen = 9975"),
+        ["1: metrics: listen is an integer, not a string; write listen = \"127.0.0.1:9975\""]
     );
 }
 
@@ -200,7 +198,7 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[selection]\nmin-agreeing = 1",
-            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, select, log, control, source",
+            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, metrics, source",
         ),
         (
             "[shm]\ncycle = '1s'",
@@ -212,15 +210,15 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[shm]\nbait = 1",
-            "2: shm: unknown key \"bait\"; remove it, the keys here are unit, mode, owner-check",
+            "2: shm: unknown key \"bait\"; remove it, the keys here are enable, unit, mode, owner-check",
         ),
         (
             "interval = 1",
-            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, select, log, control, source",
+            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, metrics, source",
         ),
         (
             "\"a\\nb\" = 1",
-            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, select, log, control, source",
+            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, metrics, source",
         ),
     ] {
         assert_eq!(problems(text), [problem], "{text}");

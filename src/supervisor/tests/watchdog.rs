@@ -14,10 +14,6 @@ const HANG: &str = "WEBNTPD_TEST_HANG";
 struct Abyss;
 
 impl Sink for Abyss {
-    fn name(&self) -> String {
-        "abyss".into()
-    }
-
     fn publish(&mut self, _: &Sample) -> Result<crate::output::Published, SinkError> {
         println!("blocked");
         loop {
@@ -33,8 +29,8 @@ impl super::super::World for HangingWorld {
         self.0.server(source)
     }
 
-    fn outputs(&mut self, _: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
-        vec![(Box::new(Abyss), Ok(()))]
+    fn output(&mut self, _: &Output) -> (Box<dyn Sink>, Result<(), SinkError>) {
+        (Box::new(Abyss), Ok(()))
     }
 
     fn listen(&mut self, _: &Config, _: watch::Receiver<Status>) -> anyhow::Result<()> {

@@ -3,7 +3,9 @@
 //! * [`sandbox`]: a test's body inside namespaces of its own
 //! * [`process`]: a program that runs beside the test, its log, its end
 //! * [`ntpsec`], [`chronyd`]: the daemons, and what they say about the clock that they are fed
+//! * [`debian`]: a bare Debian, to install the package in
 //! * [`systemd`]: what judges the unit, without being this machine's init
+//! * [`promtool`]: what judges metrics and alert rules
 //! * [`segment`]: NTP's shared memory, as another process sees it
 //! * [`deadline`]: waiting for an event, not for a guessed time
 //!
@@ -11,8 +13,10 @@
 
 pub(crate) mod chronyd;
 pub(crate) mod deadline;
+pub(crate) mod debian;
 pub(crate) mod ntpsec;
 pub(crate) mod process;
+pub(crate) mod promtool;
 pub(crate) mod sandbox;
 pub(crate) mod segment;
 pub(crate) mod systemd;
@@ -24,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// One of the programs that `tests/run` provides.
-fn daemon(program: &str) -> Command {
+pub(crate) fn daemon(program: &str) -> Command {
     Command::new(provided(&format!("bin/{program}")))
 }
 

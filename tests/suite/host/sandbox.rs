@@ -40,7 +40,9 @@ const REST: &[&str] = &[
 const ENTER: &[&str] = &[
     "bash",
     "-c",
-    r#"ip link set lo up && mount -t tmpfs -o mode=0755 tmpfs /run && exec "$@""#,
+    // An installed daemon's state is not the tests' to change.
+    r#"ip link set lo up && mount -t tmpfs -o mode=0755 tmpfs /run &&
+       { [ ! -d /var/lib/webntpd ] || mount -t tmpfs tmpfs /var/lib/webntpd; } && exec "$@""#,
     "_",
 ];
 

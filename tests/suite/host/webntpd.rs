@@ -14,20 +14,30 @@ pub(crate) fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_webntpd"))
 }
 
+/// The user's tool.
+pub(crate) fn tool() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_webntp"))
+}
+
 /// The program, run by another user. Needs a sandbox with users.
 pub(crate) fn command_as(uid: u32) -> Command {
-    // Where it was built may be out of that user's reach.
-    const REACHABLE: &str = "/run/webntpd.bin";
-    if !Path::new(REACHABLE).exists() {
-        fs::write(REACHABLE, []).expect("the sandbox has a /run of its own");
+    as_user(uid, &reachable(&command(), "/run/webntpd.bin"))
+}
+
+/// The user's tool, run by another user. Needs a sandbox with users.
+pub(crate) fn tool_as(uid: u32) -> Command {
+    as_user(uid, &reachable(&tool(), "/run/webntp.bin"))
+}
+
+/// The same program at `path`: where it was built may be out of another user's reach.
+fn reachable(command: &Command, path: &str) -> Command {
+    if !Path::new(path).exists() {
+        fs::write(path, []).expect("the sandbox has a /run of its own");
         let mut mount = Command::new("mount");
-        mount
-            .arg("--bind")
-            .arg(command().get_program())
-            .arg(REACHABLE);
+        mount.arg("--bind").arg(command.get_program()).arg(path);
         output(&mut mount, Duration::from_secs(10)).expect("the sandbox is root");
     }
-    as_user(uid, &Command::new(REACHABLE))
+    Command::new(path)
 }
 
 /// A configuration that polls each of `urls` every second and publishes to `unit` as often.

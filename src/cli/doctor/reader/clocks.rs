@@ -2,6 +2,7 @@
 //!
 //! In: a file, and those that it includes. Out: each clock that samples of ours could come by. All else is passed over.
 
+use crate::config;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
@@ -27,6 +28,29 @@ pub(in super::super) struct Clock {
     pub(in super::super) output: Output,
     /// What it is called, where that is said.
     pub(in super::super) refid: Option<String>,
+}
+
+impl Output {
+    pub(in super::super) fn of(output: &config::Output) -> Self {
+        match output {
+            config::Output::Shm(shm) => Self::Shm(shm.unit),
+            config::Output::Sock(sock) => Self::Sock(sock.path.clone()),
+        }
+    }
+
+    pub(in super::super) fn unit(&self) -> Option<u8> {
+        match self {
+            Self::Shm(unit) => Some(*unit),
+            Self::Sock(_) => None,
+        }
+    }
+
+    pub(in super::super) fn sock(&self) -> Option<&Path> {
+        match self {
+            Self::Shm(_) => None,
+            Self::Sock(path) => Some(path),
+        }
+    }
 }
 
 impl fmt::Display for Output {

@@ -1,0 +1,66 @@
+//! Numbers and foreign texts as people read them.
+
+use crate::engine::time::Span;
+use crate::sys::log::is_hostile;
+
+/// `text` with what would move a terminal's cursor, break the line or turn the text around written out.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hostile(c) {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+/// `1 step`, `2 steps`.
+pub fn count(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How fast a clock is that falls behind by so many parts per billion.
+pub fn drift(ppb: i64) -> String {
+    let way = if ppb < 0 { "fast" } else { "slow" };
+    format!("{:.3} ppm {way}", ppb.unsigned_abs() as f64 / 1e3)
+}
+
+/// A length of time in its two greatest units: `5 s`, `2 min 5 s`, `3 h 0 min`, `12 d 4 h`.
+pub fn long(span: Span) -> String {
+    let seconds = span.as_nanos().max(0) / 1_000_000_000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_time_has_two_units() {
+        let written = |seconds| long(Span::from_secs(seconds));
+        assert_eq!(written(-1), "0 s");
+        assert_eq!(written(59), "59 s");
+        assert_eq!(written(125), "2 min 5 s");
+        assert_eq!(written(10_800), "3 h 0 min");
+        assert_eq!(written(90_000), "1 d 1 h");
+    }
+
+    #[test]
+    fn a_clock_that_falls_behind_is_slow() {
+        assert_eq!(drift(1_250), "1.250 ppm slow");
+        assert_eq!(drift(-12), "0.012 ppm fast");
+    }
+
+    #[test]
+    fn one_is_one_and_none_are_many() {
+        assert_eq!(count(1, "step"), "1 step");
+        assert_eq!(count(0, "step"), "0 steps");
+    }
+}

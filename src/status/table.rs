@@ -5,7 +5,7 @@
 
 use super::columns::{Columns, Side};
 use super::report::{Report, Source};
-use super::words::{count, drift, long, plain};
+use super::words::{count, drift, plain};
 use crate::engine::time::Span;
 use std::fmt::{self, Write as _};
 
@@ -190,7 +190,6 @@ impl fmt::Display for Age {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::snapshot::NoDecision;
     use crate::status::{Status, rig};
 
     fn report(status: &Status) -> Report {

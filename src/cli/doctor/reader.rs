@@ -210,7 +210,11 @@ fn judge_daemon(daemon: &Daemon, outputs: &[Output]) -> Link {
                 .remedy(format!(
                     "add `{}` to it, better what `webntp setup {}` prints, and restart {}",
                     line(kind, outputs),
-                    if kind == Kind::Chronyd { "chrony" } else { "ntpsec" },
+                    if kind == Kind::Chronyd {
+                        "chrony"
+                    } else {
+                        "ntpsec"
+                    },
                     kind.name()
                 ))
             }

@@ -226,6 +226,36 @@ fn of_a_chain_with_chronyd_that_works_every_link_is_well() {
 }
 
 #[test]
+fn of_a_socket_instead_of_a_segment_it_is_told_whether_chronyd_has_it() {
+    sandbox::run(|| {
+        const SOCK: &str = "/run/chrony.webntpd.sock";
+        const LINK: &str = "socket /run/chrony.webntpd.sock";
+        let fakes = [fake(0), fake(0), fake(0)];
+        let text = of(&fakes.each_ref()).replace("unit = 2", "enable = false")
+            + &format!("\n[[sock]]\npath = \"{SOCK}\"\n");
+        doctor_on(&text).assert_fault(LINK, "it is not there", "is chronyd running");
+        let clock =
+            format!("refclock SOCK {SOCK} refid WEB poll 0 filter 1 delay 0.020 precision 1e-3\n");
+        let mut chronyd = Chronyd::with_clock(&clock, Path::new("/run/chrony"));
+        let _webntpd = start(&text);
+        chronyd.wait_source(LIMIT, |source| source.state == '*');
+        let well = deadline::poll(LIMIT, || {
+            let found = doctor(&[]);
+            (found.code == Some(0)).then_some(found)
+        });
+        let well = well.unwrap_or_else(|| panic!("{:#?}", doctor(&[])));
+        for name in [LINK, "configuration of chronyd", "view of chronyd"] {
+            assert!(well.names("ok").contains(&name), "{name}: {well:#?}");
+        }
+        // Killed, it leaves the socket behind.
+        drop(chronyd);
+        let gone = doctor(&[]);
+        gone.assert_fault(LINK, "nobody listens", "is chronyd running");
+        gone.assert_fault("time daemon", "nobody sets the clock", "");
+    });
+}
+
+#[test]
 fn a_configuration_that_is_missing_or_wrong_is_told_with_its_lines() {
     sandbox::run(|| {
         let missing = doctor(&[]);

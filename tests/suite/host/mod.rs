@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// One of the programs that `tests/run` provides.
-fn daemon(program: &str) -> Command {
+pub(crate) fn daemon(program: &str) -> Command {
     Command::new(provided(&format!("bin/{program}")))
 }
 

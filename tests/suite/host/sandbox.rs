@@ -65,6 +65,14 @@ pub(crate) fn run_with_users<F: FnOnce()>(body: F) {
     run_behind(command(ROOT), name);
 }
 
+/// The command that enters a sandbox with users and runs there what its further arguments say: for a program of tests that
+/// is not the test runner's. Only root can.
+pub(crate) fn with_users() -> Command {
+    let mut command = command(ROOT);
+    command.env(INSIDE, user_namespace());
+    command
+}
+
 fn run_here(body: impl FnOnce()) {
     assert!(clock_is_out_of_reach(), "this sandbox could set the clock");
     body();
@@ -111,7 +119,7 @@ fn test_name<F>() -> &'static str {
 
 /// In a user namespace of its own the kernel refuses to set the clock; elsewhere the right to do so must be gone for
 /// good.
-fn clock_is_out_of_reach() -> bool {
+pub(crate) fn clock_is_out_of_reach() -> bool {
     const CAP_SYS_TIME: u32 = 25;
     let outside = env::var(INSIDE).unwrap_or_default();
     let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");

@@ -8,7 +8,7 @@ use crate::sys::clock::SystemClocks;
 use crate::sys::log::LevelFilter;
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,11 @@ struct Arguments {
 
     #[command(flatten)]
     log: LogArguments,
+}
+
+/// The whole command line, for whoever describes it.
+pub(super) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs `webntpd` with the process's arguments.

@@ -1,6 +1,7 @@
 //! The command lines of both programs, and what only they do.
 
 mod burst;
+mod completions;
 pub mod daemon;
 mod demo;
 mod feed;

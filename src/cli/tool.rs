@@ -3,8 +3,8 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, query, serve, usual::usual};
-use clap::{Parser, Subcommand};
+use super::{complain, completions, query, serve, usual::usual};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 const LIKE_THE_REFERENCE: &str = "\
@@ -37,6 +37,13 @@ struct Arguments {
 enum Command {
     /// Run a WebNTP server that tells the time of this machine's clock
     Serve(serve::Arguments),
+    /// Print what a shell needs to complete the command line of webntp or webntpd
+    Completions(completions::Arguments),
+}
+
+/// The whole command line, for whoever describes it.
+pub(super) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs `webntp` with the process's arguments.
@@ -44,6 +51,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse_from(usual(std::env::args_os()));
     let result = match arguments.command {
         Some(Command::Serve(arguments)) => serve::run(&arguments).map_err(Into::into),
+        Some(Command::Completions(arguments)) => completions::run(&arguments).map_err(Into::into),
         None => query::run(&arguments.query),
     };
     match result {
@@ -59,7 +67,6 @@ pub fn main() -> ExitCode {
 mod tests {
     use super::*;
     use crate::sys::log::LevelFilter;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_holds_together() {

@@ -1,8 +1,8 @@
 //! The world that the daemon runs in: servers on the network, outputs of this machine, a configuration in a file.
 
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Output, Source};
 use crate::net::{Deadlines, Target, Tls};
-use crate::output::{ShmSink, Sink, SinkError};
+use crate::output::{ShmSink, Sink, SinkError, SockSink};
 use crate::poller::{Ask, Upstream, UpstreamSettings};
 use crate::supervisor::World;
 use crate::sys::shm::{Policy, Unit};
@@ -45,14 +45,23 @@ impl World for Live {
         Ok(Box::new(upstream))
     }
 
-    fn outputs(&mut self, config: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
-        let policy = Policy {
-            mode: config.shm.mode,
-            owner_check: config.shm.owner_check,
-        };
-        let mut shm = ShmSink::new(Unit(config.shm.unit), policy);
-        let attached = shm.attach().map_err(SinkError::from);
-        vec![(Box::new(shm), attached)]
+    fn output(&mut self, output: &Output) -> (Box<dyn Sink>, Result<(), SinkError>) {
+        match output {
+            Output::Shm(shm) => {
+                let policy = Policy {
+                    mode: shm.mode,
+                    owner_check: shm.owner_check,
+                };
+                let mut sink = ShmSink::new(Unit(shm.unit), policy);
+                let attached = sink.attach().map_err(SinkError::from);
+                (Box::new(sink), attached)
+            }
+            Output::Sock(sock) => {
+                let sink = SockSink::new(sock.path.clone());
+                let probed = sink.probe().map(drop).map_err(SinkError::from);
+                (Box::new(sink), probed)
+            }
+        }
     }
 
     fn reload(&mut self) -> Result<Config, String> {

@@ -23,8 +23,8 @@ const DEFAULT_CONFIG: &str = "/etc/webntpd.toml";
 
 /// Feed ntpd or chronyd with time from the web
 ///
-/// webntpd measures time from servers on the web, over HTTP and WebSocket, and writes it into NTP shared memory. It never sets the
-/// clock itself.
+/// webntpd measures time from servers on the web, over HTTP and WebSocket, and hands it on through NTP shared memory or
+/// chronyd's socket. It never sets the clock itself.
 #[derive(Parser)]
 #[command(name = "webntpd", version, about, max_term_width = 100)]
 struct Arguments {
@@ -106,11 +106,11 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
         signals
             .end_at_the_second()
             .context("cannot catch signals")?;
-        let (sources, unit) = (inventory(&config), config.shm.unit);
+        let (sources, outputs) = (inventory(&config), destinations(&config));
         let supervisor = Supervisor::start(config, Live::new(Some(file)), Box::new(SystemClocks))?;
         let version = env!("CARGO_PKG_VERSION");
         info!(
-            "webntpd {version} started with {}: {sources}, to SHM({unit})",
+            "webntpd {version} started with {}: {sources}, to {outputs}",
             file.display()
         );
         supervisor.run(commands(signals, Command::Reload)).await;
@@ -141,6 +141,16 @@ fn inventory(config: &Config) -> String {
         count(config.sources.len(), "source"),
         count(operators.len(), "vote")
     )
+}
+
+/// `SHM(2) and SOCK(/run/chrony.webntpd.sock)`
+fn destinations(config: &Config) -> String {
+    let names: Vec<String> = config.outputs().iter().map(ToString::to_string).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => "nothing".to_owned(),
+    }
 }
 
 /// What signals ask the supervisor to do; SIGHUP means different things to a daemon and to a program at a terminal.

@@ -3,6 +3,7 @@
 //! Defaults are given here, by the constructors, so that a configuration that no file made has them too.
 
 use super::authority::CaFileError;
+use super::outputs::{self, Sock};
 use super::problem::{Fault, Report};
 use super::raw;
 use super::sources;
@@ -20,6 +21,8 @@ pub struct Config {
     pub cycle: Span,
     /// `[shm]`
     pub shm: Shm,
+    /// Each `[[sock]]` in the order of the file, paths unique (0 to 8).
+    pub socks: Vec<Sock>,
     /// `[select]`
     pub select: Select,
     /// `[log]`
@@ -30,8 +33,10 @@ pub struct Config {
 }
 
 /// `[shm]`: the NTP shared memory segment to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shm {
+    /// `enable`: whether it is written at all (default true).
+    pub enable: bool,
     /// `unit`: its key is 0x4e545030 + unit, its name in ntpd 127.127.28.unit (0 to 255, default 2).
     pub unit: u8,
     /// `mode`: the permission bits that it gets if it is made here (0600 to 0666, default 0666 from unit 2
@@ -142,6 +147,7 @@ impl Config {
         Self {
             cycle: Span::from_secs(16),
             shm: Shm::of_unit(FIRST_PUBLIC_UNIT),
+            socks: Vec::new(),
             select: Select::default(),
             log: Log::default(),
             sources,
@@ -153,6 +159,7 @@ impl Shm {
     /// The defaults for a unit.
     pub fn of_unit(unit: u8) -> Self {
         Self {
+            enable: true,
             unit,
             mode: if unit < FIRST_PUBLIC_UNIT {
                 0o600
@@ -226,6 +233,7 @@ pub(super) fn config(
         config.cycle = cycle.value;
     }
     config.shm = shm(&file.shm);
+    config.socks = outputs::checked(file, report);
     if let Some(level) = &file.log.level {
         config.log.level = level.value;
     }
@@ -275,6 +283,9 @@ fn shm(raw: &raw::Shm) -> Shm {
         // The range of the key is that of the type.
         Some(Err(_)) | None => Shm::of_unit(FIRST_PUBLIC_UNIT),
     };
+    if let Some(enable) = &raw.enable {
+        shm.enable = enable.value;
+    }
     if let Some(mode) = &raw.mode {
         shm.mode = mode.value;
     }

@@ -12,6 +12,7 @@
 
 use super::checked::{AddressFamily, Level, Protocol};
 use super::endpoint;
+use super::outputs;
 use super::word;
 use crate::engine::time::Span;
 use crate::protocol::stamp::Rounding;
@@ -175,18 +176,24 @@ impl Kind {
     }
 }
 
-pub(super) static KINDS: [&Kind; 5] = [&TOP, &SHM, &SELECT, &LOG, &SOURCE];
+pub(super) static KINDS: [&Kind; 6] = [&TOP, &SHM, &SOCK, &SELECT, &LOG, &SOURCE];
 
 pub(super) static TOP: Kind = Kind {
     header: "",
     place: "to the top of the file, above the first [table]",
     keys: &[&CYCLE],
-    tables: &["shm", "select", "log", "source"],
+    tables: &["shm", "sock", "select", "log", "source"],
 };
 pub(super) static SHM: Kind = Kind {
     header: "[shm]",
     place: "to [shm]",
-    keys: &[&UNIT, &MODE, &OWNER_CHECK],
+    keys: &[&ENABLE, &UNIT, &MODE, &OWNER_CHECK],
+    tables: &[],
+};
+pub(super) static SOCK: Kind = Kind {
+    header: "[[sock]]",
+    place: "to a [[sock]]",
+    keys: &[&PATH],
     tables: &[],
 };
 pub(super) static SELECT: Kind = Kind {
@@ -236,6 +243,11 @@ pub(super) static CYCLE: Key<Length> = Key {
     without: Without::Is("\"16s\""),
 };
 
+pub(super) static ENABLE: Key<Switch> = Key {
+    name: "enable",
+    takes: Switch,
+    without: Without::Is("true"),
+};
 pub(super) static UNIT: Key<Whole> = Key {
     name: "unit",
     takes: Whole { low: 0, high: 255 },
@@ -253,6 +265,12 @@ pub(super) static OWNER_CHECK: Key<Switch> = Key {
     name: "owner-check",
     takes: Switch,
     without: Without::Is("true"),
+};
+
+pub(super) static PATH: Key<Text> = Key {
+    name: "path",
+    takes: Text(outputs::PATH_RANGE),
+    without: Without::Required("\"/run/chrony.webntpd.sock\""),
 };
 
 pub(super) static MIN_AGREEING: Key<Whole> = Key {

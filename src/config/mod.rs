@@ -20,6 +20,7 @@ mod duration;
 mod endpoint;
 mod keys;
 mod mode;
+mod outputs;
 mod problem;
 mod raw;
 mod reader;
@@ -29,6 +30,7 @@ mod word;
 
 pub use authority::{CaFileError, certificates};
 pub use checked::{AddressFamily, Config, Level, Log, Protocol, Select, Shm, Source};
+pub use outputs::{Output, Sock};
 pub use problem::{Problem, Problems};
 
 use checked::CaFileCheck;

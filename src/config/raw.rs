@@ -16,6 +16,7 @@ use toml::de::DeTable;
 pub(super) struct File<'a> {
     pub(super) cycle: Option<At<Span>>,
     pub(super) shm: Shm,
+    pub(super) socks: Vec<Sock<'a>>,
     pub(super) select: Select<'a>,
     pub(super) log: Log,
     pub(super) sources: Vec<Source<'a>>,
@@ -24,9 +25,18 @@ pub(super) struct File<'a> {
 /// `[shm]`
 #[derive(Default)]
 pub(super) struct Shm {
+    pub(super) enable: Option<At<bool>>,
     pub(super) unit: Option<At<i64>>,
     pub(super) mode: Option<At<u32>>,
     pub(super) owner_check: Option<At<bool>>,
+}
+
+/// One `[[sock]]`
+pub(super) struct Sock<'a> {
+    pub(super) table: Table<'a>,
+    /// Where it begins.
+    pub(super) offset: usize,
+    pub(super) path: Option<At<String>>,
 }
 
 /// `[select]`
@@ -82,6 +92,11 @@ impl<'a> File<'a> {
                 .table("shm", report)
                 .map(|table| Shm::read(&table, report))
                 .unwrap_or_default(),
+            socks: top
+                .tables("sock", report)
+                .into_iter()
+                .map(|(offset, table)| Sock::read(offset, table, report))
+                .collect(),
             select: top
                 .table("select", report)
                 .map(|table| Select::read(table, report))
@@ -103,9 +118,21 @@ impl Shm {
     fn read(table: &Table<'_>, report: &mut Report) -> Self {
         table.refuse_unknown(&keys::SHM, report);
         Self {
+            enable: table.switch(&keys::ENABLE, report),
             unit: table.whole(&keys::UNIT, report),
             mode: table.mode(&keys::MODE, report),
             owner_check: table.switch(&keys::OWNER_CHECK, report),
+        }
+    }
+}
+
+impl<'a> Sock<'a> {
+    fn read(offset: usize, table: Table<'a>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::SOCK, report);
+        Self {
+            offset,
+            path: table.string(&keys::PATH, report),
+            table,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The texts that a person gets, from a file to its problems: they are part of what the program promises.
 
+mod outputs;
 mod shipped;
 mod sources;
 mod syntax;
@@ -37,10 +38,12 @@ fn an_empty_file_has_the_defaults_and_no_source() {
     let config = Config {
         cycle: Span::from_secs(16),
         shm: Shm {
+            enable: true,
             unit: 2,
             mode: 0o666,
             owner_check: true,
         },
+        socks: Vec::new(),
         select: Select {
             min_agreeing: None,
             max_bound: Span::from_millis(1_500),
@@ -55,7 +58,8 @@ fn an_empty_file_has_the_defaults_and_no_source() {
 fn every_key_is_read() {
     let text = r#"
         cycle = "1m"
-        shm = { unit = 0x11, mode = "0660", owner-check = false }
+        shm = { enable = false, unit = 0x11, mode = "0660", owner-check = false }
+        sock = [{ path = "/run/a.sock" }, { path = "/run/b.sock" }]
         select = { min-agreeing = 2, max-bound = "250ms" }
         log.level = "debug"
         source = [
@@ -82,10 +86,14 @@ fn every_key_is_read() {
     let config = Config {
         cycle: Span::from_secs(60),
         shm: Shm {
+            enable: false,
             unit: 17,
             mode: 0o660,
             owner_check: false,
         },
+        socks: ["/run/a.sock", "/run/b.sock"]
+            .map(|path| Sock { path: path.into() })
+            .into(),
         select: Select {
             min_agreeing: Some(2),
             max_bound: Span::from_millis(250),

@@ -10,14 +10,17 @@
 #[cfg(test)]
 pub(crate) mod recorder;
 pub mod shm;
+pub mod sock;
 
 pub use shm::ShmSink;
+pub use sock::SockSink;
 
 use crate::engine::leap::Leap;
 use crate::engine::snapshot::Decision;
 use crate::engine::time::{Span, Utc};
 use crate::sys::clock::ClockPair;
 use crate::sys::shm::{ReaderState, ShmError};
+use crate::sys::sock::{Listener, SockError};
 
 /// Somebody who takes samples.
 pub trait Sink: Send {
@@ -41,13 +44,22 @@ pub struct Sample {
 /// What became of a sample that was handed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The output, in words: `SHM(2)`.
+    /// The output, in words: `SHM(2)`, `SOCK(/run/chrony.webntpd.sock)`.
     pub output: String,
     /// Whether anybody reads, where that can be told.
-    pub reader: Option<ReaderState>,
+    pub reader: Option<Reader>,
     /// What a person should know and do although the sample went out. Stays the same as long as the state
     /// does, so that only its changes need to be logged.
     pub notice: Option<String>,
+}
+
+/// What is known of whoever reads an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Of a segment, which shows whether its samples are taken.
+    Segment(ReaderState),
+    /// Of a socket, which shows only whether somebody has it.
+    Socket(Listener),
 }
 
 /// Why a sample was not handed on.
@@ -68,10 +80,23 @@ pub enum SinkError {
     /// The segment cannot be written.
     #[error(transparent)]
     Shm(#[from] ShmError),
+    /// The socket takes nothing.
+    #[error(transparent)]
+    Sock(#[from] SockError),
 }
 
 /// 1970-01-01 and 2100-01-01.
 const PLAUSIBLE: std::ops::Range<Utc> = Utc::from_secs(0)..Utc::from_secs(4_102_444_800);
+
+impl Reader {
+    /// Whether there certainly is none.
+    pub fn is_absent(self) -> bool {
+        matches!(
+            self,
+            Self::Segment(ReaderState::Absent) | Self::Socket(Listener::Absent)
+        )
+    }
+}
 
 impl Sample {
     /// What a decision says of the system clock at the instant of `clock`.

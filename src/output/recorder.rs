@@ -1,6 +1,6 @@
 //! A sink that keeps every sample, for tests.
 
-use super::{Published, Sample, Sink, SinkError};
+use super::{Published, Reader, Sample, Sink, SinkError};
 use std::sync::{Arc, Mutex};
 
 /// Keeps every sample. Clones share what they keep: the test holds one, the code under test another.
@@ -11,6 +11,7 @@ pub(crate) struct Recorder(Arc<Mutex<State>>);
 struct State {
     samples: Vec<Sample>,
     failure: Option<SinkError>,
+    reader: Option<Reader>,
 }
 
 impl Recorder {
@@ -23,6 +24,11 @@ impl Recorder {
     pub(crate) fn fail_with(&self, failure: Option<SinkError>) {
         self.0.lock().expect("no panic").failure = failure;
     }
+
+    /// From now on this is said of whoever reads it.
+    pub(crate) fn set_reader(&self, reader: Option<Reader>) {
+        self.0.lock().expect("no panic").reader = reader;
+    }
 }
 
 impl Sink for Recorder {
@@ -34,7 +40,7 @@ impl Sink for Recorder {
         state.samples.push(*sample);
         Ok(Published {
             output: "recorder".into(),
-            reader: None,
+            reader: state.reader,
             notice: None,
         })
     }

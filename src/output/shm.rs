@@ -4,7 +4,7 @@
 //! should do about it. A segment that cannot be used is tried again with every sample; it never ends the
 //! daemon.
 
-use super::{Published, Sample, Sink, SinkError};
+use super::{Published, Reader, Sample, Sink, SinkError};
 use crate::sys::shm::{Policy, ShmError, Stamp, Unit, Writer, Written};
 
 /// The segment of one unit. Dropping it takes back a sample that nobody has read: what is not updated any
@@ -51,7 +51,7 @@ impl Sink for ShmSink {
         })?;
         Ok(Published {
             output: format!("SHM({})", self.writer.unit()),
-            reader: written.reader,
+            reader: written.reader.map(Reader::Segment),
             notice: notice(self.writer.unit(), &written),
         })
     }
@@ -115,7 +115,7 @@ mod tests {
         let rig = Rig::new();
         let mut sink = sink(&rig);
         let published = sink.publish(&SAMPLE).expect("nothing in the way");
-        assert_eq!(published.reader, Some(ReaderState::Absent));
+        assert_eq!(published.reader, Some(Reader::Segment(ReaderState::Absent)));
         let bytes = rig.bytes();
         // clockTimeStampNSec and receiveTimeStampNSec, then leap, precision, valid.
         assert_eq!((i32_at(&bytes, 52), i32_at(&bytes, 56)), (12_345_678, 1));

@@ -3,14 +3,16 @@
 
 use super::budget::Budget;
 use super::roster::{Changes, Panicked};
+use crate::config::Output;
 use crate::engine::snapshot::{NoDecision, SourceView, Tally};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span};
-use crate::output::{Published, SinkError};
+use crate::output::{Published, Reader, SinkError};
 use crate::status::Status;
 use crate::status::table::Length;
 use crate::sys::continuity::Break;
 use crate::sys::shm::ReaderState;
+use crate::sys::sock::Listener;
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
 use tracing::{debug, error, info, warn};
@@ -20,7 +22,7 @@ use tracing::{debug, error, info, warn};
 pub(super) struct Journal {
     outcome: Subject<Option<Outcome>>,
     sources: HashMap<String, Subject<SourceState>>,
-    outputs: HashMap<usize, Subject<OutputState>>,
+    outputs: HashMap<Output, Subject<OutputState>>,
     hangs: Option<String>,
 }
 
@@ -72,7 +74,7 @@ impl PartialEq for Quality {
 struct OutputState {
     failure: Option<String>,
     notice: Option<String>,
-    reader: Option<ReaderState>,
+    reader: Option<Reader>,
 }
 
 /// A line for people, and what of it is also a field of the journal's entry.
@@ -230,18 +232,26 @@ impl Journal {
         self.outcome.budget.say(now, line);
     }
 
-    /// Forgets the outputs: there are others now.
-    pub(super) fn outputs_changed(&mut self) {
-        self.outputs.clear();
+    /// Forgets the outputs that are not among these.
+    pub(super) fn outputs_changed(&mut self, to: &[Output]) {
+        self.outputs.retain(|output, _| to.contains(output));
     }
 
-    /// Tells what changed with the output number `k`.
-    pub(super) fn published(&mut self, k: usize, result: &Result<Published, SinkError>, now: Raw) {
+    /// Tells what changed with an output.
+    pub(super) fn published(
+        &mut self,
+        output: &Output,
+        result: &Result<Published, SinkError>,
+        now: Raw,
+    ) {
         let of_an_output = || Subject {
             said: OutputState::default(),
             budget: Budget::at_home(),
         };
-        let Subject { said, budget } = self.outputs.entry(k).or_insert_with(of_an_output);
+        let Subject { said, budget } = self
+            .outputs
+            .entry(output.clone())
+            .or_insert_with(of_an_output);
         match result {
             Err(error) => {
                 let failure = error.to_string();
@@ -256,7 +266,12 @@ impl Journal {
             Ok(published) => {
                 let name = &published.output;
                 if said.failure.take().is_some() {
-                    budget.say(now, Line::good(format!("{name}: works again")));
+                    if published.reader == Some(Reader::Socket(Listener::Absent)) {
+                        // What was in the way is gone, and the socket with it.
+                        said.reader = None;
+                    } else {
+                        budget.say(now, Line::good(format!("{name}: works again")));
+                    }
                 }
                 if said.notice != published.notice {
                     budget.say(
@@ -289,12 +304,18 @@ impl Journal {
     }
 }
 
-fn words(reader: ReaderState) -> &'static str {
+fn words(reader: Reader) -> &'static str {
     match reader {
-        ReaderState::Live => "a daemon takes the samples",
-        ReaderState::Attached => "a daemon has the segment, but takes no samples",
-        ReaderState::Absent => {
+        Reader::Segment(ReaderState::Live) => "a daemon takes the samples",
+        Reader::Segment(ReaderState::Attached) => "a daemon has the segment, but takes no samples",
+        Reader::Segment(ReaderState::Absent) => {
             "no daemon has the segment yet; is it configured, and was it restarted since?"
+        }
+        Reader::Socket(Listener::Bound) => {
+            "a daemon has the socket; whether it takes the samples, only it can tell"
+        }
+        Reader::Socket(Listener::Absent) => {
+            "no daemon has the socket yet; is it configured, and was it restarted since?"
         }
     }
 }

@@ -14,12 +14,12 @@ mod roster;
 #[cfg(test)]
 mod tests;
 
-use crate::config::{Config, Source as SourceConfig};
+use crate::config::{Config, Output, Source as SourceConfig};
 use crate::engine::snapshot::{Decision, NoDecision};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span};
 use crate::engine::{Engine, Settings};
-use crate::output::{Sample, Sink, SinkError};
+use crate::output::{Reader, Sample, Sink, SinkError};
 use crate::poller::{Ask, PollEnd};
 use crate::status::Status;
 use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
@@ -41,7 +41,7 @@ pub trait World: Send {
     fn server(&mut self, source: &SourceConfig) -> anyhow::Result<Box<dyn Ask>>;
 
     /// Where samples go, and what is wrong with it by now; it is tried again with each sample.
-    fn outputs(&mut self, config: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)>;
+    fn output(&mut self, output: &Output) -> (Box<dyn Sink>, Result<(), SinkError>);
 
     /// Reads the configuration again. Fails with all that is wrong with it, a line each.
     fn reload(&mut self) -> Result<Config, String>;
@@ -56,6 +56,9 @@ pub enum Command {
     Stop,
 }
 
+/// Where samples go, each as the configuration has it.
+type Outputs = Vec<(Output, Box<dyn Sink>)>;
+
 /// Everything that runs.
 pub struct Supervisor<W> {
     world: W,
@@ -63,7 +66,7 @@ pub struct Supervisor<W> {
     config: Config,
     engine: Engine,
     roster: Roster,
-    outputs: Vec<Box<dyn Sink>>,
+    outputs: Outputs,
     reports: mpsc::Receiver<PollEnd>,
     status: watch::Sender<Option<Status>>,
     continuity: Continuity,
@@ -78,7 +81,8 @@ impl<W: World> Supervisor<W> {
         let plan = roster.plan(&config.sources, &mut world)?;
         let now = clocks.read().pair.raw;
         let mut journal = Journal::default();
-        let outputs = open_outputs(&mut world, &config, &mut journal, now);
+        let mut outputs = Vec::new();
+        switch_outputs(&mut outputs, &config, &mut world, &mut journal, now);
         roster.apply(plan, now);
         let (status, _) = watch::channel(None);
         Ok(Self {
@@ -198,18 +202,21 @@ impl<W: World> Supervisor<W> {
         self.status.send_replace(Some(status));
     }
 
-    /// Hands a decision to every output, for the instant of `clock`, up to which the raw clock had no break. If none takes it: why
-    /// not.
+    /// Hands a decision to every output, for the instant of `clock`, up to which the raw clock had no break. If one refuses it, and
+    /// nobody is there to read the others: why.
     fn publish(&mut self, decision: &Decision, clock: ClockPair) -> Option<String> {
         let sample = Sample::of(decision, clock);
-        let mut refusals = Vec::new();
-        for (k, output) in self.outputs.iter_mut().enumerate() {
-            let result = output.publish(&sample);
-            self.journal.published(k, &result, clock.raw);
-            refusals.extend(result.err());
+        let mut refusal = None;
+        let mut is_heard = false;
+        for (output, sink) in &mut self.outputs {
+            let result = sink.publish(&sample);
+            self.journal.published(output, &result, clock.raw);
+            match result {
+                Ok(published) => is_heard |= !published.reader.is_some_and(Reader::is_absent),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
         }
-        let all = !refusals.is_empty() && refusals.len() == self.outputs.len();
-        all.then(|| refusals[0].to_string())
+        refusal.filter(|_| !is_heard).map(|error| error.to_string())
     }
 
     /// Takes a new configuration over, whole or not at all.
@@ -233,11 +240,13 @@ impl<W: World> Supervisor<W> {
             self.end_cycle();
         }
         let changes = self.roster.apply(plan, now);
-        if config.shm != self.config.shm {
-            // The old ones withdraw first: the new ones may be the same segments.
-            self.outputs.clear();
-            self.outputs = open_outputs(&mut self.world, &config, &mut self.journal, now);
-        }
+        switch_outputs(
+            &mut self.outputs,
+            &config,
+            &mut self.world,
+            &mut self.journal,
+            now,
+        );
         self.engine
             .reconfigure(settings(&config, &self.roster), now);
         self.config = config;
@@ -245,22 +254,28 @@ impl<W: World> Supervisor<W> {
     }
 }
 
-fn open_outputs(
-    world: &mut impl World,
+/// Opens what `config` has and `outputs` has not, and closes what it has not; the rest goes on as it is.
+fn switch_outputs(
+    outputs: &mut Outputs,
     config: &Config,
+    world: &mut impl World,
     journal: &mut Journal,
     now: Raw,
-) -> Vec<Box<dyn Sink>> {
-    journal.outputs_changed();
-    let opened = world.outputs(config).into_iter().enumerate();
-    opened
-        .map(|(k, (sink, result))| {
-            if let Err(error) = result {
-                journal.published(k, &Err(error), now);
-            }
-            sink
-        })
-        .collect()
+) {
+    let wanted = config.outputs();
+    journal.outputs_changed(&wanted);
+    // The old ones withdraw first: the new ones may be the same segments.
+    outputs.retain(|(output, _)| wanted.contains(output));
+    for output in wanted {
+        if outputs.iter().any(|(open, _)| *open == output) {
+            continue;
+        }
+        let (sink, result) = world.output(&output);
+        if let Err(error) = result {
+            journal.published(&output, &Err(error), now);
+        }
+        outputs.push((output, sink));
+    }
 }
 
 fn settings(config: &Config, roster: &Roster) -> Settings {

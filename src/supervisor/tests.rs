@@ -3,11 +3,12 @@
 mod watchdog;
 
 use super::*;
-use crate::config::{Shm, Source};
+use crate::config::{Shm, Sock, Source};
 use crate::engine::exchange::Exchange;
 use crate::engine::source::Failure;
 use crate::output::recorder::Recorder;
 use crate::sys::clock::{Readings, SystemClocks};
+use crate::sys::sock::Listener;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -39,6 +40,8 @@ struct Stage {
 struct World {
     stage: Arc<Mutex<Stage>>,
     recorder: Recorder,
+    /// What the sockets get.
+    other: Recorder,
 }
 
 struct Server {
@@ -92,9 +95,13 @@ impl super::World for World {
         }))
     }
 
-    fn outputs(&mut self, _: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
+    fn output(&mut self, output: &Output) -> (Box<dyn Sink>, Result<(), SinkError>) {
         self.stage.lock().unwrap().outputs += 1;
-        vec![(Box::new(self.recorder.clone()), Ok(()))]
+        let recorder = match output {
+            Output::Shm(_) => &self.recorder,
+            Output::Sock(_) => &self.other,
+        };
+        (Box::new(recorder.clone()), Ok(()))
     }
 
     fn reload(&mut self) -> Result<Config, String> {
@@ -167,6 +174,17 @@ impl Running {
         self.status.borrow_and_update().clone().expect("it is some")
     }
 
+    /// The status of the next cycle in which this output takes a sample.
+    async fn wait_sample(&mut self, output: &Recorder) -> Status {
+        let before = output.samples().len();
+        loop {
+            let status = self.next().await;
+            if output.samples().len() > before {
+                return status;
+            }
+        }
+    }
+
     async fn reload(&mut self, what: Result<Config, String>) {
         self.stage().reload = Some(what);
         self.commands
@@ -235,6 +253,72 @@ async fn a_decision_that_no_output_takes_is_not_called_published() {
     running
         .wait(|status| status.snapshot.outcome.is_ok() && status.refused.is_none())
         .await;
+    running.stop().await;
+}
+
+/// The same sources, and a socket beside the segment.
+fn config_with_sock(names: &[&str]) -> Config {
+    Config {
+        socks: vec![Sock {
+            path: "/run/a".into(),
+        }],
+        ..config(names)
+    }
+}
+
+#[tokio::test]
+async fn an_output_that_fails_does_the_others_no_harm_and_counts_only_if_nobody_reads_them() {
+    let world = World::default();
+    let refusal = SinkError::OutOfRange {
+        what: "true time",
+        instant: crate::engine::time::Utc::from_secs(-1),
+    };
+    world.recorder.fail_with(Some(refusal.clone()));
+    let mut running = Running::start(&["a"], &world);
+    running.reload(Ok(config_with_sock(&["a"]))).await;
+    for (listener, refused) in [
+        (Listener::Bound, None),
+        (Listener::Absent, Some(refusal.to_string())),
+    ] {
+        world.other.set_reader(Some(Reader::Socket(listener)));
+        running
+            .wait(|status| status.snapshot.outcome.is_ok() && status.refused == refused)
+            .await;
+        running.wait_sample(&world.other).await;
+    }
+    // And the other way round: nobody there yet is no failure.
+    world.recorder.fail_with(None);
+    running
+        .wait(|status| status.snapshot.outcome.is_ok() && status.refused.is_none())
+        .await;
+    world.other.fail_with(Some(refusal));
+    for _ in 0..2 {
+        let status = running.wait_sample(&world.recorder).await;
+        assert_eq!(status.refused, None);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_opens_only_the_outputs_that_are_new() {
+    let world = World::default();
+    let mut running = Running::start(&["a"], &world);
+    let opened = |running: &Running| running.stage().outputs;
+    running.reload(Ok(config_with_sock(&["a"]))).await;
+    assert_eq!(opened(&running), 2, "the socket is new");
+    let mut other_unit = config_with_sock(&["a"]);
+    other_unit.shm.unit = 3;
+    running.reload(Ok(other_unit.clone())).await;
+    assert_eq!(opened(&running), 3, "the segment is another");
+    running.reload(Ok(other_unit.clone())).await;
+    assert_eq!(opened(&running), 3, "nothing is new");
+    let mut no_shm = other_unit;
+    no_shm.shm.enable = false;
+    running.reload(Ok(no_shm)).await;
+    let before = world.recorder.samples().len();
+    running.wait_sample(&world.other).await;
+    assert_eq!(opened(&running), 3, "nothing is new");
+    assert_eq!(world.recorder.samples().len(), before, "it is closed");
     running.stop().await;
 }
 

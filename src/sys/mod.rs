@@ -1,4 +1,4 @@
-//! What the operating system offers: clocks, shared memory, signals, the service manager, the log.
+//! What the operating system offers: clocks, shared memory and sockets of other daemons, signals, the service manager, the log.
 
 pub mod clock;
 pub mod continuity;
@@ -6,3 +6,4 @@ pub mod log;
 pub mod notify;
 pub mod shm;
 pub mod signals;
+pub mod sock;

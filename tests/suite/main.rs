@@ -16,5 +16,6 @@ mod panel;
 mod readme;
 mod serve;
 mod server;
+mod sock;
 mod tool;
 mod unit;

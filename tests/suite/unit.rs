@@ -95,6 +95,14 @@ fn systemd_has_no_complaint_about_the_drop_in_for_reloads_if_it_is_new_enough() 
 }
 
 #[test]
+fn systemd_has_no_complaint_about_the_drop_in_for_the_socket_of_chrony() {
+    sandbox::run(|| {
+        let root = Root::chrony_with_example("chrony-sock.conf");
+        assert_eq!(root.complaints_about_chrony(), "");
+    });
+}
+
+#[test]
 fn the_exposure_is_at_most_1_5() {
     sandbox::run(|| {
         if let Err(table) = Root::new().exposure_within(EXPOSURE_TENTHS) {

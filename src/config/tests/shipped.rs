@@ -103,6 +103,9 @@ fn all_examples_of_the_shipped_file_are_good_together_and_hold_the_defaults() {
             Span::from_secs(64),
         ),
     ]);
+    expected.socks = vec![Sock {
+        path: PathBuf::from("/run/chrony.webntpd.sock"),
+    }];
     expected.select.min_agreeing = Some(1);
     assert_eq!(config, expected);
     assert_eq!(
@@ -122,6 +125,8 @@ fn with(kind: &Kind, name: &str, value: &str) -> String {
     };
     let others = if kind.header == "[[source]]" {
         required("name", "'a'") + &required("url", "'https://a/'")
+    } else if kind.header == "[[sock]]" {
+        required("path", "'/a'")
     } else {
         String::new()
     };

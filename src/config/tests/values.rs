@@ -179,7 +179,7 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[selection]\nmin-agreeing = 1",
-            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, select, log, source",
+            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, sock, select, log, source",
         ),
         (
             "[shm]\ncycle = '1s'",
@@ -191,15 +191,15 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[shm]\nbait = 1",
-            "2: shm: unknown key \"bait\"; remove it, the keys here are unit, mode, owner-check",
+            "2: shm: unknown key \"bait\"; remove it, the keys here are enable, unit, mode, owner-check",
         ),
         (
             "interval = 1",
-            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, select, log, source",
+            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, sock, select, log, source",
         ),
         (
             "\"a\\nb\" = 1",
-            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, select, log, source",
+            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, sock, select, log, source",
         ),
     ] {
         assert_eq!(problems(text), [problem], "{text}");

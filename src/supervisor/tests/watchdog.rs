@@ -29,8 +29,8 @@ impl super::super::World for HangingWorld {
         self.0.server(source)
     }
 
-    fn outputs(&mut self, _: &Config) -> Vec<(Box<dyn Sink>, Result<(), SinkError>)> {
-        vec![(Box::new(Abyss), Ok(()))]
+    fn output(&mut self, _: &Output) -> (Box<dyn Sink>, Result<(), SinkError>) {
+        (Box::new(Abyss), Ok(()))
     }
 
     fn reload(&mut self) -> Result<Config, String> {

@@ -14,9 +14,16 @@ use super::{daemon, provided};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const UNIT: &str = "webntpd.service";
+const CHRONY: &str = "chrony.service";
 
 /// Where a package would put what the unit starts.
-const PROGRAMS: &[&str] = &["usr/bin/webntpd", "bin/kill"];
+const PROGRAMS: &[&str] = &[
+    "usr/bin/webntpd",
+    "usr/sbin/chronyd",
+    "bin/kill",
+    "bin/chgrp",
+    "bin/chmod",
+];
 
 /// A file of the repository's `systemd/`.
 pub(crate) fn shipped(name: &str) -> PathBuf {
@@ -54,12 +61,32 @@ impl Root {
         root
     }
 
+    /// Debian's unit of chronyd, with one of the shipped examples as its drop-in.
+    pub(crate) fn chrony_with_example(name: &str) -> Self {
+        let root = Self::new();
+        let units = root.dir("etc/systemd/system");
+        let unit = provided("chrony/lib/systemd/system").join(CHRONY);
+        fs::copy(unit, units.join(CHRONY)).expect("the unit can be copied");
+        let drop_in = root.dir("etc/systemd/system/chrony.service.d").join(name);
+        fs::copy(shipped("examples").join(name), drop_in).expect("the example can be copied");
+        root
+    }
+
     /// All that `systemd-analyze verify` has to say of the unit; nothing, if it is well.
     pub(crate) fn complaints(&self) -> String {
+        self.complaints_about(UNIT)
+    }
+
+    /// The same of chronyd's unit.
+    pub(crate) fn complaints_about_chrony(&self) -> String {
+        self.complaints_about(CHRONY)
+    }
+
+    fn complaints_about(&self, unit: &str) -> String {
         // The manual page may not be there yet when the unit is.
         let output = self
             .command("systemd-analyze")
-            .args(["verify", "--man=no", UNIT])
+            .args(["verify", "--man=no", unit])
             .output()
             .expect("tests/run has seen that it starts");
         let said = [output.stdout, output.stderr].concat();

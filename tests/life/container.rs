@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -107,6 +107,10 @@ impl Container {
 
     /// Runs a command as its root; what it printed, or all that it said if it failed.
     pub(crate) fn attempt(&self, command: &[&str]) -> Result<String, String> {
+        process::output(&mut self.command(command), COMMAND)
+    }
+
+    fn command(&self, command: &[&str]) -> Command {
         let mut entered = Command::new("nsenter");
         entered
             .args(["-t", &self.leader.to_string(), "-a", "--"])
@@ -118,7 +122,7 @@ impl Container {
                 "SYSTEMD_COLORS=0",
             ])
             .args(command);
-        process::output(&mut entered, COMMAND)
+        entered
     }
 
     /// The same of a command that has to succeed.
@@ -191,10 +195,18 @@ impl Drop for Container {
         if thread::panicking() {
             for command in [
                 &["journalctl", "-b", "-n", "150", "-o", "short-precise"][..],
-                &["systemctl", "status", "--full", "webntpd.service"][..],
+                &[
+                    "systemctl",
+                    "status",
+                    "-n",
+                    "0",
+                    "--full",
+                    "webntpd.service",
+                ][..],
             ] {
-                let said = self.attempt(command).unwrap_or_else(|failure| failure);
-                eprintln!("--- {}:\n{said}---", command.join(" "));
+                eprintln!("--- {}:", command.join(" "));
+                // Best effort: it may be the Debian that failed.
+                let _ = self.command(command).stdin(Stdio::null()).status();
             }
         }
     }

@@ -3,23 +3,18 @@
 use crate::container::LIMIT;
 use crate::host::chronyd::Source;
 use crate::host::deadline::poll;
-use crate::life::{AHEAD_MS, Life, TOLERANCE_MS, UNIT};
+use crate::life::{AHEAD_MS, Life, SHM_UNIT, TOLERANCE_MS, UNIT};
 
 const SOCKET: &str = "/run/chrony.webntpd.sock";
 
 /// What the package documents; it opens the socket to the service's group.
 const EXAMPLE: &str = "/usr/share/doc/webntpd/examples/chrony-sock.conf";
 
-/// Without the capability to set the clock Debian's unit does not start it; `-x` keeps it from trying.
-const UNIT_OF_CHRONY: &str = "\
-[Unit]
-ConditionCapability=
-[Service]
-Type=simple
-PIDFile=
-ExecStart=
-ExecStart=/usr/sbin/chronyd -x -d -F 1
-";
+/// Without the capability to set the clock Debian's unit does not start it. The rest of that unit is as it is.
+const UNIT_OF_CHRONY: &str = "[Unit]\nConditionCapability=\n";
+
+/// And this keeps it from trying.
+const OPTIONS: &str = "DAEMON_OPTS=\"-F 1 -x\"\n";
 
 /// With `noselect` it shows what it gets, not what it makes of it.
 const CHRONY: &str = "\
@@ -47,8 +42,9 @@ pub(super) fn socket(life: &mut Life) {
         "/etc/systemd/system/chrony.service.d/no-clock.conf",
         UNIT_OF_CHRONY,
     );
+    debian.write("/etc/default/chrony", OPTIONS);
     debian.write("/etc/chrony/chrony.conf", CHRONY);
-    let drop_in = "/etc/systemd/system/chrony.service.d/webntpd.conf";
+    let drop_in = "/etc/systemd/system/chrony.service.d/chrony-sock.conf";
     debian.run(&["cp", EXAMPLE, drop_in]);
     debian.run(&["systemctl", "daemon-reload"]);
     debian.run(&["systemctl", "restart", "chrony.service"]);
@@ -65,6 +61,20 @@ pub(super) fn socket(life: &mut Life) {
     let user = debian.property(UNIT, "User");
     let capabilities = debian.property(UNIT, "AmbientCapabilities");
     assert_eq!((user.as_str(), capabilities.as_str()), ("webntpd", ""));
+}
+
+/// Both are enabled, so both come; which first is systemd's to choose.
+pub(super) fn reboot(life: &mut Life) {
+    life.debian.reboot();
+    life.wait_status("4 of 4 sources agree, offset +");
+    wait_reach(life);
+    let debian = &life.debian;
+    assert_eq!(debian.property(UNIT, "NRestarts"), "0");
+    let shm = debian.shm(SHM_UNIT).expect("it makes the segment");
+    let uid = debian.run(&["id", "-u", "webntpd"]);
+    assert_eq!(shm.owner.to_string(), uid.trim_end());
+    life.shm = Some(shm);
+    life.wait_samples();
 }
 
 fn wait_reach(life: &Life) {

@@ -114,19 +114,6 @@ pub(super) fn ntpsec(life: &mut Life) {
     life.assert_same_segment();
 }
 
-/// Both are enabled, so both come; which first is systemd's to choose.
-pub(super) fn reboot(life: &mut Life) {
-    life.debian.reboot();
-    life.wait_status("4 of 4 sources agree, offset +");
-    let shm = life
-        .debian
-        .shm(SHM_UNIT)
-        .expect("one of the two makes the segment");
-    life.shm = Some(shm);
-    wait_peer(life, |peer| peer.reach & 0b11 == 0b11);
-    assert_eq!(life.debian.property(UNIT, "NRestarts"), "0");
-}
-
 /// ntpsec takes samples again, that were not there before `mark`.
 pub(super) fn wait_reader(life: &Life, mark: &Mark) {
     life.debian

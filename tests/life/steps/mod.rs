@@ -61,8 +61,8 @@ pub(crate) const ALL: &[Step] = &[
         "stopped and started, it leaves the segment and finds it",
         failures::stopped,
     ),
-    ("after a reboot both are up by themselves", feeding::reboot),
     ("chronyd takes its samples from the socket", chrony::socket),
+    ("after a reboot both are up by themselves", chrony::reboot),
     (
         "an upgrade restarts it, and keeps the segment and every edit",
         upgrading::upgrade,

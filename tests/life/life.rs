@@ -1,5 +1,6 @@
 //! What the steps of the life share: the Debian, the servers that it asks, what is remembered from one step to the next.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -39,6 +40,8 @@ pub(crate) struct Life {
     pub(crate) fakes: [FakeUpstream<OsClock>; 4],
     /// All files before the installation.
     pub(crate) before: Vec<String>,
+    /// All packages before it.
+    pub(crate) packages: BTreeSet<String>,
     /// The segment, once there is one.
     pub(crate) shm: Option<Shm>,
 }
@@ -56,6 +59,7 @@ impl Life {
             debian,
             fakes,
             before: Vec::new(),
+            packages: BTreeSet::new(),
             shm: None,
         }
     }

@@ -1,7 +1,7 @@
 //! A bare Debian gets the package.
 
 use crate::life::{CONFIGURATION, Life, PACKAGE, UNIT};
-use crate::steps::removing::files;
+use crate::steps::removing::{files, packages};
 
 /// Else none of the daemons in it may run.
 pub(super) fn the_clock_cannot_be_set(life: &mut Life) {
@@ -13,6 +13,7 @@ pub(super) fn the_clock_cannot_be_set(life: &mut Life) {
 pub(super) fn install(life: &mut Life) {
     let debian = &life.debian;
     life.before = files(debian);
+    life.packages = packages(debian);
     debian.run(&["apt", "install", "-y", PACKAGE]);
     let installed = debian.run(&["dpkg-query", "-W", "-f=${db:Status-Status}", "webntpd"]);
     assert_eq!(installed, "installed\n");

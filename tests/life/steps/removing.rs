@@ -25,12 +25,20 @@ const OTHERS: &[&str] = &[
     "etc/machine-id",
     "etc/.updated",
     "var/.updated",
+    // netbase makes it where there is none, and leaves it.
+    "etc/hosts",
     // Where this test keeps the packages.
     "root",
 ];
 
 pub(super) fn files(debian: &Container) -> Vec<String> {
     debian.run(LIST).lines().map(str::to_owned).collect()
+}
+
+/// All packages of which something is there, if only their configuration.
+pub(super) fn packages(debian: &Container) -> BTreeSet<String> {
+    let list = debian.run(&["dpkg-query", "-W", "-f=${Package}\\n"]);
+    list.lines().map(str::to_owned).collect()
 }
 
 pub(super) fn remove(life: &mut Life) {
@@ -65,29 +73,33 @@ pub(super) fn purge(life: &mut Life) {
         uid.trim_end(),
     ]);
     assert_eq!(owned, "", "files of a user who is no more");
-    let volatile = debian.run(&["find", "/run", "/tmp", "-name", "*webntp*"]);
+    // The socket is chronyd's own, which runs on.
+    let named = ["-name", "*webntp*", "!", "-name", "chrony.*"];
+    let volatile = debian.run(&[&["find", "/run", "/tmp"][..], &named].concat());
     assert_eq!(volatile, "");
-    let units = debian.run(&["systemctl", "list-unit-files", "webntpd*", "--no-legend"]);
-    assert_eq!(units, "");
+    for list in [&["list-unit-files"][..], &["list-units", "--all"]] {
+        let units = debian.run(&[&["systemctl"], list].concat());
+        assert!(!units.contains("webntpd"), "{units}");
+    }
 
-    // All that came after the bare Debian goes, so that what was left is seen.
-    for mine in ["impatient.conf"] {
+    // The operator's own drop-ins go, and all else that came after the bare Debian, so that what was left is seen.
+    let drop_ins = "/etc/systemd/system/webntpd.service.d";
+    debian.run(&["rm", &format!("{drop_ins}/impatient.conf")]);
+    debian.run(&["rmdir", drop_ins]);
+    for reader in ["ntpsec", "chrony"] {
         debian.run(&[
             "rm",
             "-r",
-            &format!("/etc/systemd/system/webntpd.service.d/{mine}"),
+            &format!("/etc/systemd/system/{reader}.service.d"),
         ]);
     }
-    debian.run(&["rmdir", "/etc/systemd/system/webntpd.service.d"]);
-    debian.run(&[
-        "apt-get",
-        "purge",
-        "-y",
-        "-q",
-        "--auto-remove",
-        "ntpsec",
-        "chrony",
-    ]);
+    let came = packages(debian);
+    let came = came.difference(&life.packages).map(String::as_str);
+    let purge: Vec<_> = ["apt-get", "purge", "-y", "-q"]
+        .into_iter()
+        .chain(came)
+        .collect();
+    debian.run(&purge);
     let before: BTreeSet<_> = life.before.iter().cloned().collect();
     let after: BTreeSet<_> = files(debian).into_iter().collect();
     let differences = before.symmetric_difference(&after);
@@ -96,14 +108,27 @@ pub(super) fn purge(life: &mut Life) {
         differences.is_empty(),
         "before and after differ in {differences:#?}"
     );
+
+    // And in no file that was there before, as those of the users.
+    let named = debian.attempt(&[
+        "grep",
+        "-rl",
+        "--exclude=*-",
+        "webntp",
+        "/etc",
+        "/var/lib/systemd",
+    ]);
+    assert!(named.is_err(), "{named:?}");
 }
 
 /// Whether the file of this line belongs to somebody else.
 fn is_of_others(line: &str) -> bool {
     let path = line.split(' ').next().unwrap_or_default();
-    let readers = ["chrony", "ntpsec", "_chrony"];
-    OTHERS.iter().any(|other| {
-        path.strip_prefix(other)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }) || path.split(['/', '.']).any(|part| readers.contains(&part))
+    let below = |other: &str| {
+        let rest = path.strip_prefix(other);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    // A service's own /var/tmp has a name with a random end.
+    let logind = path.starts_with("var/tmp/") && path.contains("-systemd-logind.service-");
+    logind || OTHERS.iter().any(|other| below(other))
 }

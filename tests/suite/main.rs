@@ -12,6 +12,8 @@ mod keys;
 mod layers;
 mod mishaps;
 mod oracle;
+mod package;
+mod packaging;
 mod panel;
 mod readme;
 mod serve;

@@ -3,6 +3,7 @@
 //! * [`sandbox`]: a test's body inside namespaces of its own
 //! * [`process`]: a program that runs beside the test, its log, its end
 //! * [`ntpsec`], [`chronyd`]: the daemons, and what they say about the clock that they are fed
+//! * [`debian`]: a bare Debian, to install the package in
 //! * [`systemd`]: what judges the unit, without being this machine's init
 //! * [`segment`]: NTP's shared memory, as another process sees it
 //! * [`deadline`]: waiting for an event, not for a guessed time
@@ -11,6 +12,7 @@
 
 pub(crate) mod chronyd;
 pub(crate) mod deadline;
+pub(crate) mod debian;
 pub(crate) mod ntpsec;
 pub(crate) mod process;
 pub(crate) mod sandbox;

@@ -3,7 +3,7 @@
 //! The way of a sample:
 //!
 //! ```text
-//! config ─▶ app ─▶ supervisor ─▶ poller (one per source) ─▶ net ─▶ protocol ─▶ engine ─▶ Decision ─▶ output: SHM
+//! config ─▶ app ─▶ supervisor ─▶ poller (one per source) ─▶ net ─▶ protocol ─▶ engine ─▶ Decision ─▶ output: SHM, SOCK
 //!                                                                                   └▶ Snapshot ─▶ status, log
 //! ```
 //!

@@ -12,6 +12,6 @@ pub struct Status {
     pub snapshot: Snapshot,
     /// The clocks a moment later.
     pub clock: ClockPair,
-    /// Why no output took the decision, if there is one and none did.
+    /// Why nobody gets the decision, if there is one: an output refused it, and those that took it have no reader.
     pub refused: Option<String>,
 }

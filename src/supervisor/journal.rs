@@ -45,7 +45,7 @@ struct SourceState {
 #[derive(PartialEq, Eq)]
 enum Outcome {
     Published(Quality),
-    /// A decision that no output took.
+    /// A decision that an output refused and nobody reads from the others.
     Refused,
     Undecided(Discriminant<NoDecision>),
 }

@@ -62,15 +62,13 @@ pub(crate) fn run_with_users<F: FnOnce()>(body: F) {
     if !Uid::effective().is_root() {
         return println!("{name} needs root to become other users: not run");
     }
-    run_behind(command(ROOT), name);
+    run_behind(with_users(), name);
 }
 
 /// The command that enters a sandbox with users and runs there what its further arguments say: for a program of tests that
 /// is not the test runner's. Only root can.
 pub(crate) fn with_users() -> Command {
-    let mut command = command(ROOT);
-    command.env(INSIDE, user_namespace());
-    command
+    command(ROOT)
 }
 
 fn run_here(body: impl FnOnce()) {
@@ -83,8 +81,7 @@ fn run_behind(mut sandbox: Command, name: &str) {
     let this = env::current_exe().expect("a test knows its own path");
     sandbox
         .arg(this)
-        .args(["--exact", name, "--nocapture", "--include-ignored"])
-        .env(INSIDE, user_namespace());
+        .args(["--exact", name, "--nocapture", "--include-ignored"]);
     let mut inner = Process::start(&mut sandbox);
     let status = inner.wait_exit(LIMIT);
     let said = inner.log();
@@ -170,7 +167,8 @@ fn command(way: &[&str]) -> Command {
         .args(["--pdeathsig", "KILL"])
         .args(way)
         .args(REST)
-        .args(ENTER);
+        .args(ENTER)
+        .env(INSIDE, user_namespace());
     command
 }
 

@@ -30,11 +30,10 @@ pub(crate) fn prepare(package: &Path) {
     let mut roots = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/roots"));
     crate::output(roots.arg(SUITE).arg(&dir).args(PACKAGES), LIMIT);
 
-    let within = "tmp/webntpd.deb";
-    fs::copy(package, dir.join(within)).expect("root can write there");
+    let within = format!("tmp/webntpd-{}.deb", std::process::id());
+    fs::copy(package, dir.join(&within)).expect("root can write there");
     // An operator takes what a package recommends; of the readers the least will do.
-    let ours = ["-o", "APT::Install-Recommends=yes", "/tmp/webntpd.deb"];
-    fetch(&ours);
+    fetch(&["--install-recommends", &format!("/{within}")]);
     for reader in READERS {
         fetch(&["--no-install-recommends", reader]);
     }

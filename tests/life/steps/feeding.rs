@@ -25,7 +25,7 @@ driftfile /var/lib/ntpsec/ntp.drift
 restrict 127.0.0.1
 ";
 
-/// How it shows the clock. Once in a dozen starts ntpsec 1.2.2 has lost the name of it, and shows the address as long as it runs.
+/// How it shows the clock. Now and then an ntpsec 1.2.2 has lost the name of it, and shows the address as long as it runs.
 const NAMES: [&str; 2] = ["SHM(2)", "127.127.28.2"];
 
 pub(super) fn enable(life: &mut Life) {

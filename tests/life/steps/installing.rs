@@ -46,7 +46,8 @@ pub(super) fn configuration(life: &mut Life) {
 }
 
 pub(super) fn verify(life: &mut Life) {
-    let command = "systemd-analyze verify webntpd.service 2>&1";
+    // The manual is read by whoever has a man(1); a Debian as bare as this has none.
+    let command = "systemd-analyze verify --man=no webntpd.service 2>&1";
     assert_eq!(life.debian.run(&["sh", "-c", command]), "");
 }
 

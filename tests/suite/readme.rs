@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// What stands in the first indented block after `words`, which come after the heading of the daemons.
 fn snippet(words: &str) -> String {
-    let daemons = after(README, "Tell the daemon that keeps your clock.");
+    let daemons = after(README, "The lines for the other daemon are");
     let mut lines = after(daemons, words).lines().skip(1);
     let begin = lines.find(|line| line.starts_with("    "));
     let rest = lines.map_while(|line| line.strip_prefix("    "));
@@ -93,13 +93,13 @@ fn ntpsec_takes(snippet: &str) {
 
 #[test]
 fn ntpsec_takes_its_snippet() {
-    sandbox::run(|| ntpsec_takes(&snippet("For **ntpsec**")));
+    sandbox::run(|| ntpsec_takes(&snippet("for **ntpsec**")));
 }
 
 #[test]
 fn ntpsec_takes_the_snippet_of_ntpd_as_well() {
     sandbox::run(|| {
-        let snippet = snippet("For **ntpd**");
+        let snippet = snippet("for **ntpd**");
         assert!(snippet.contains("\nfudge 127.127.28.2 "), "{snippet}");
         ntpsec_takes(&snippet);
     });
@@ -110,7 +110,7 @@ fn chronyd_takes_its_snippet() {
     sandbox::run(|| {
         let mut feed = Feed::start();
         let mut chronyd =
-            Chronyd::with_clock(&snippet("For **chronyd**"), Path::new("/run/chrony"));
+            Chronyd::with_clock(&snippet("for **chronyd**"), Path::new("/run/chrony"));
         let source = chronyd.wait_source(LIMIT, |source| source.name == "WEB");
         assert_eq!((source.mode, source.poll), ('#', 5));
         feed.wait_attached();

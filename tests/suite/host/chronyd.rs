@@ -129,7 +129,7 @@ impl Source {
     }
 
     /// `#,?,WEB,0,0,377,1,-0.012345000,-0.012345000,0.011000000`; nothing for a failure.
-    fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let columns: Vec<&str> = line.split(',').collect();
         let [
             mode,

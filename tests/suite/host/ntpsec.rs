@@ -105,7 +105,7 @@ impl Ntpsec {
 
 impl Peer {
     /// `*SHM(2)  .WEB.  0 l  3  8  7  0.0000  12.3450  0.0000`; nothing for a heading or a failure.
-    fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let tally = line.chars().next()?;
         let columns: Vec<&str> = line.get(tally.len_utf8()..)?.split_whitespace().collect();
         let [

@@ -64,7 +64,13 @@ pub(crate) fn run_with_users<F: FnOnce()>(body: F) {
     if !Uid::effective().is_root() {
         return println!("{name} needs root to become other users: not run");
     }
-    run_behind(command(ROOT), name);
+    run_behind(with_users(), name);
+}
+
+/// The command that enters a sandbox with users and runs there what its further arguments say: for a program of tests that
+/// is not the test runner's. Only root can.
+pub(crate) fn with_users() -> Command {
+    command(ROOT)
 }
 
 fn run_here(body: impl FnOnce()) {
@@ -77,8 +83,7 @@ fn run_behind(mut sandbox: Command, name: &str) {
     let this = env::current_exe().expect("a test knows its own path");
     sandbox
         .arg(this)
-        .args(["--exact", name, "--nocapture", "--include-ignored"])
-        .env(INSIDE, user_namespace());
+        .args(["--exact", name, "--nocapture", "--include-ignored"]);
     let mut inner = Process::start(&mut sandbox);
     let status = inner.wait_exit(LIMIT);
     let said = inner.log();
@@ -113,7 +118,7 @@ fn test_name<F>() -> &'static str {
 
 /// In a user namespace of its own the kernel refuses to set the clock; elsewhere the right to do so must be gone for
 /// good.
-fn clock_is_out_of_reach() -> bool {
+pub(crate) fn clock_is_out_of_reach() -> bool {
     const CAP_SYS_TIME: u32 = 25;
     let outside = env::var(INSIDE).unwrap_or_default();
     let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
@@ -164,7 +169,8 @@ fn command(way: &[&str]) -> Command {
         .args(["--pdeathsig", "KILL"])
         .args(way)
         .args(REST)
-        .args(ENTER);
+        .args(ENTER)
+        .env(INSIDE, user_namespace());
     command
 }
 

@@ -5,6 +5,7 @@
 //! Python process does the reading, so that a mistake in the program's own layout cannot hide.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use super::process::{Process, output};
@@ -44,8 +45,20 @@ impl Segment {
 
     /// Reads a segment by its id, also one that has lost its key. What is beyond the end of a small one reads as zero.
     pub(crate) fn of(id: i32) -> Self {
-        let hex = output(python(READER).arg(id.to_string()), SOON)
-            .unwrap_or_else(|failure| panic!("segment {id} cannot be read: {failure}"));
+        Self::by(&mut Self::reader(id))
+    }
+
+    /// The program that reads a segment by its id, for whoever must run it elsewhere.
+    pub(crate) fn reader(id: i32) -> Command {
+        let mut command = python(READER);
+        command.arg(id.to_string());
+        command
+    }
+
+    /// Reads a segment by that program.
+    pub(crate) fn by(reader: &mut Command) -> Self {
+        let hex = output(reader, SOON)
+            .unwrap_or_else(|failure| panic!("the segment cannot be read: {failure}"));
         let bytes: Vec<u8> = (0..hex.trim().len())
             .step_by(2)
             .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("the reader prints hex"))
@@ -110,6 +123,11 @@ impl Entry {
     pub(crate) fn all() -> Vec<Self> {
         let table =
             fs::read_to_string("/proc/sysvipc/shm").expect("the kernel has SysV shared memory");
+        Self::listed(&table)
+    }
+
+    /// What such a table lists, from wherever it was read.
+    pub(crate) fn listed(table: &str) -> Vec<Self> {
         table
             .lines()
             .skip(1)

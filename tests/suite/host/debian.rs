@@ -17,7 +17,7 @@ use nix::unistd::Uid;
 use super::process::output;
 
 /// Packages are fetched.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1_800);
 
 /// What nobody inside may have.
 const NO_CLOCK: &[&str] = &["--bounding-set=-sys_time", "--inh-caps=-sys_time"];

@@ -11,7 +11,7 @@ use crate::sys::clock::raw_now;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl ControlSocket {
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(BindError::NotASocket(path.to_owned()));
             }
-            Ok(_) if UnixStream::connect(path).is_ok() => {
+            Ok(_) if is_bound(path) => {
                 return Err(BindError::Taken(path.to_owned()));
             }
             _ => {}
@@ -138,6 +138,13 @@ impl Drop for ControlSocket {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Whether some process has the socket at `path`. A datagram finds no way to a stream, but only where there is one: this asks nobody,
+/// and does not wait as a connection to a daemon that hangs would.
+fn is_bound(path: &Path) -> bool {
+    let connected = UnixDatagram::unbound().and_then(|probe| probe.connect(path));
+    !connected.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 fn line(status: &Status) -> Vec<u8> {

@@ -29,8 +29,8 @@ use std::io::Write as _;
 /// Options of every command that runs for long.
 #[derive(Debug, Args)]
 struct LogArguments {
-    /// Least important kind of message to be told on standard error, by default that of the
-    /// configuration, else info
+    /// Least important kind of message to be told on standard error [default: that of the
+    /// configuration if there is one, else info]
     #[arg(long, value_name = "LEVEL", value_parser = level())]
     log_level: Option<LevelFilter>,
 }

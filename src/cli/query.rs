@@ -24,7 +24,7 @@ const POLL: Span = Span::from_secs(3_600);
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Servers to ask: http, https, ws or wss
-    #[arg(value_name = "URL", required = true)]
+    #[arg(value_name = "URL", required = true, value_parser = url)]
     pub(super) urls: Vec<String>,
 
     /// How often to ask each server, once a second, 1 to 8. The offset that is told is the best guess inside of
@@ -48,6 +48,22 @@ pub(super) struct Options {
         hide_default_value = true
     )]
     pub(super) shm: u8,
+}
+
+/// A word that can be no URL is a command that was mistyped. What is wrong with anything else is told when it is asked.
+fn url(text: &str) -> Result<String, String> {
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase()) {
+        let tool = super::tool::command();
+        let names = tool.get_subcommands().map(clap::Command::get_name);
+        let nearest = names.min_by_key(|name| strsim::osa_distance(name, text));
+        let meant = nearest.filter(|name| strsim::osa_distance(name, text) <= 2);
+        let advice = match meant {
+            Some(name) => format!("is `webntp {name}` meant?"),
+            None => "see `webntp --help`".to_owned(),
+        };
+        return Err(format!("neither a command nor a URL; {advice}"));
+    }
+    Ok(text.to_owned())
 }
 
 /// Asks, once or for ever.

@@ -134,6 +134,17 @@ mod tests {
     }
 
     #[test]
+    fn a_mistyped_command_is_not_taken_for_a_server() {
+        let told = |word: &str| {
+            let error = Arguments::try_parse_from(["webntp", word]).expect_err("no command");
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        assert!(told("sourcs").contains("is `webntp sources` meant?"));
+        assert!(told("example").contains("neither a command nor a URL; see"));
+    }
+
+    #[test]
     fn each_server_is_asked_four_times_unless_told_otherwise_and_eight_times_at_the_most() {
         let read = |words: &[&str]| {
             let line = usual(words.iter().map(Into::into));

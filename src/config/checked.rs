@@ -196,6 +196,24 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The tables beside the sources that are not alike, as the file calls them.
+    pub fn differs_from(&self, other: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("cycle", self.cycle != other.cycle),
+            ("[shm]", self.shm != other.shm),
+            ("[[sock]]", self.socks != other.socks),
+            ("[select]", self.select != other.select),
+            ("[log] (needs a restart)", self.log != other.log),
+            ("[state]", self.state != other.state),
+            ("[control]", self.control != other.control),
+            ("[metrics]", self.metrics != other.metrics),
+        ];
+        let names = differs.into_iter().filter(|(_, differs)| *differs);
+        names.map(|(name, _)| name).collect()
+    }
+}
+
 impl Shm {
     /// The defaults for a unit.
     pub fn of_unit(unit: u8) -> Self {

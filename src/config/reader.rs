@@ -49,7 +49,8 @@ impl<'a> Table<'a> {
     pub(super) fn switch(&self, key: &Key<Switch>, report: &mut Report) -> Option<At<bool>> {
         let value = self.entries.get(key.name)?;
         let Some(is_on) = value.get_ref().as_bool() else {
-            self.wrong_type(key.name, value, "true or false", &key.example(), report);
+            let examples = format!("{0} = true or {0} = false", key.name);
+            self.wrong_type(key.name, value, "true or false", &examples, report);
             return None;
         };
         Some(self.at(value, is_on))

@@ -3,6 +3,7 @@
 //! The parser goes on after a fault and guesses what was meant. Its guesses are used to find further
 //! problems, never as a configuration.
 
+use super::keys;
 use super::problem::{Fault, Report};
 use toml::Spanned;
 use toml::de::{DeTable, Error};
@@ -35,7 +36,17 @@ fn fault(text: &str, line: &str, error: &Error) -> Fault {
             .span()
             .and_then(|span| text.get(span))
             .unwrap_or_default();
-        return Fault::new(format!("{key} is given twice"), "keep one of them");
+        // A header of one pair of brackets beside others of two.
+        let header = format!("[{key}]");
+        let remedy = if keys::KINDS
+            .iter()
+            .any(|kind| kind.header == format!("[{header}]"))
+        {
+            format!("write each of them as [{header}]")
+        } else {
+            "keep one of them".to_owned()
+        };
+        return Fault::new(format!("{key} is given twice"), remedy);
     }
     match unquoted_value(line) {
         Some(value) => Fault::new(

@@ -167,15 +167,19 @@ impl Journal {
         self.hangs = what.map(str::to_owned);
     }
 
-    /// Tells what a new configuration changed.
-    pub(super) fn reloaded(&mut self, changes: Changes) {
+    /// Tells what a new configuration changed; `others` are tables beside the sources.
+    pub(super) fn reloaded(&mut self, changes: Changes, others: &[&str]) {
         let Changes {
             kept,
             started,
             stopped,
         } = changes;
+        let others = match others {
+            [] => String::new(),
+            others => format!("; changed as well: {}", others.join(", ")),
+        };
         info!(
-            "configuration read again, sources: {kept} go on, {started} started, {stopped} stopped"
+            "configuration read again, sources: {kept} go on, {started} started, {stopped} stopped{others}"
         );
     }
 

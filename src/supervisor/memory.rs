@@ -18,6 +18,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+/// No release is in use for longer than this.
+const LONGEST_USE: Span = Span::from_secs(20 * 366 * 86_400);
+
 /// From one file to the next.
 const APART: Span = Span::from_secs(3_600);
 
@@ -65,7 +68,7 @@ impl Memory {
             }
         });
         let (found_time, found_rate) = match found {
-            Some(State { time, rate }) => (Some(time), rate),
+            Some(State { time, rate }) => (Some(time).filter(is_plausible), rate),
             None => (None, None),
         };
         Self {
@@ -95,12 +98,22 @@ impl Memory {
     /// A time that an earlier run knew to have come. Says so if the system clock shows an earlier one.
     pub(super) fn time(&self, clock: Utc, has_certificates: bool) -> Option<Utc> {
         let release = Plausible::release().not_before;
-        let floor = self.found_time.map_or(release, |time| time.max(release));
+        let found = self.found_time.filter(|found| *found > release);
+        let floor = found.unwrap_or(release);
         if has_certificates && clock < floor {
             let (shown, come) = (date(clock), date(floor));
+            let whence = match (found, &self.directory) {
+                (Some(_), Some(directory)) => {
+                    format!(
+                        " (by {}; remove it if that is wrong)",
+                        state::path(directory).display()
+                    )
+                }
+                _ => String::new(),
+            };
             warn!(
-                "the system clock says {shown}, and {come} is known to have come: certificates are judged at the later one until \
-                 the clock is set"
+                "the system clock says {shown}, and {come} is known to have come{whence}: certificates are judged at the later one \
+                 until the clock is set"
             );
         }
         self.found_time
@@ -221,8 +234,8 @@ impl Memory {
             Ok(()) => info!("the time and the oscillator's rate are kept in {directory} again"),
             // Run by hand.
             Err(error) if is_elsewhere(error.kind()) => info!(
-                "nothing is kept for the next start, which finds the oscillator's rate anew and knows no time if the clock \
-                 is wrong: cannot write into {directory}: {error}"
+                "nothing is kept for the next start: cannot write into {directory}: {error}; \
+                 let this user write there, or name another directory in [state]"
             ),
             Err(error) => warn!(
                 "nothing is kept for the next start, trying again within the hour: cannot write into {directory}: {error}"
@@ -245,6 +258,19 @@ impl Memory {
             Err(_) => warn!("the disk hangs: what was found out by now is not kept"),
         }
     }
+}
+
+/// Whether a last known good time can be one. One that cannot would have every certificate look expired on a machine whose clock was
+/// never set, for ever: no server could mend it.
+fn is_plausible(time: &Utc) -> bool {
+    let is_plausible = *time < Plausible::release().not_before + LONGEST_USE;
+    if !is_plausible {
+        warn!(
+            "the last known good time that was kept, {}, cannot be: beginning without one",
+            date(*time)
+        );
+    }
+    is_plausible
 }
 
 fn date(time: Utc) -> String {

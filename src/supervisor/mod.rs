@@ -292,9 +292,9 @@ impl<W: World> Supervisor<W> {
     fn reload(&mut self) {
         notify::reloading();
         match self.try_reload() {
-            Ok(changes) => {
+            Ok((changes, others)) => {
                 self.ledger.reloads += 1;
-                self.journal.reloaded(changes);
+                self.journal.reloaded(changes, &others);
             }
             Err(problems) => {
                 self.ledger.reloads_refused += 1;
@@ -304,7 +304,8 @@ impl<W: World> Supervisor<W> {
         notify::ready();
     }
 
-    fn try_reload(&mut self) -> Result<roster::Changes, String> {
+    /// What changed: of the sources, and which other tables.
+    fn try_reload(&mut self) -> Result<(roster::Changes, Vec<&'static str>), String> {
         let config = self.world.reload()?;
         let plan = self
             .roster
@@ -330,8 +331,8 @@ impl<W: World> Supervisor<W> {
         self.engine
             .reconfigure(settings(&config, &self.roster), now);
         self.ledger.reconfigure(&config, self.roster.ids());
-        self.config = config;
-        Ok(changes)
+        let before = std::mem::replace(&mut self.config, config);
+        Ok((changes, before.differs_from(&self.config)))
     }
 }
 

@@ -405,6 +405,18 @@ async fn what_happens_is_counted_and_a_source_that_goes_on_keeps_its_counts() {
     running.stop().await;
 }
 
+#[test]
+fn what_else_a_reload_changed_is_named_as_in_the_file() {
+    let before = config(&["a"]);
+    let mut after = config(&["b"]);
+    assert_eq!(before.differs_from(&after), [""; 0]);
+    after.cycle = Span::from_secs(7);
+    after.shm.unit = 9;
+    after.log.level = crate::config::Level::Debug;
+    let names = ["cycle", "[shm]", "[log] (needs a restart)"];
+    assert_eq!(before.differs_from(&after), names);
+}
+
 #[tokio::test]
 async fn a_bad_reload_changes_nothing() {
     let world = World::default();

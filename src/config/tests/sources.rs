@@ -142,7 +142,7 @@ fn a_wrong_value_of_a_source_is_told_with_a_right_one() {
         ),
         (
             "burst = 1",
-            "burst is an integer, not true or false; write burst = true",
+            "burst is an integer, not true or false; write burst = true or burst = false",
         ),
         (
             "operator = ''",

@@ -41,6 +41,10 @@ fn what_stands_behind_a_broken_header_or_bracket_is_not_judged() {
             "2: shm is given twice; keep one of them",
         ),
         (
+            "[[source]]\n[source]\nurl = 1",
+            "2: source is given twice; write each of them as [[source]]",
+        ),
+        (
             "source = [\n[shm]\nunit = 300",
             "2: not TOML: string values must be quoted, expected literal string; correct this line",
         ),

@@ -130,7 +130,7 @@ fn a_wrong_type_is_named_with_the_right_one() {
         ),
         (
             "shm.owner-check = 'no'",
-            "1: shm: owner-check is a string, not true or false; write owner-check = true",
+            "1: shm: owner-check is a string, not true or false; write owner-check = true or owner-check = false",
         ),
         (
             "log.level = 'loud'",

@@ -149,7 +149,7 @@ async fn a_short_run_does_not_replace_a_good_rate_by_a_worse_one_and_a_long_one_
 async fn a_time_that_has_not_come_is_replaced_by_what_the_sources_say() {
     let directory = Directory::new("future");
     let future = State {
-        time: EPOCH + Span::from_secs(2_000_000_000),
+        time: EPOCH + Span::from_secs(200_000_000),
         rate: None,
     };
     state::write(&directory.0, &future).unwrap();
@@ -159,6 +159,17 @@ async fn a_time_that_has_not_come_is_replaced_by_what_the_sources_say() {
     assert_eq!(come, Some(EPOCH + Span::from_secs(16)));
     written(&mut memory).await;
     assert_eq!(directory.read().unwrap().time, EPOCH + Span::from_secs(16));
+}
+
+#[tokio::test]
+async fn a_time_that_no_release_can_see_is_none() {
+    let directory = Directory::new("far-future");
+    let far = State {
+        time: EPOCH + Span::from_secs(2_000_000_000),
+        rate: None,
+    };
+    state::write(&directory.0, &far).unwrap();
+    assert_eq!(directory.open().time(EPOCH, true), None);
 }
 
 #[tokio::test]

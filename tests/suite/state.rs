@@ -182,7 +182,7 @@ fn a_clock_behind_what_is_known_is_named_and_locks_out_no_server() {
             })
         });
         let future = State {
-            time: Utc::from_secs(4_000_000_000),
+            time: Utc::from_secs(2_222_121_600),
             rate: None,
         };
         state::write(Path::new(KEPT), &future).expect("it is ours");

@@ -41,24 +41,17 @@ pub(super) fn judge(look: &Look, now: Utc, quiet: Span) -> Vec<Link> {
 }
 
 fn judge_finding(name: &str, finding: &Finding) -> Link {
-    let words = finding.to_string();
-    let (what, remedy) = split(&words);
+    let what = finding.what();
     let link = match finding {
         // Our rights, not the segment.
         Finding::Denied { .. } | Finding::Spared => Link::note(name, what),
         _ if finding.is_fault() => Link::fault(name, what),
         _ => Link::note(name, what),
     };
-    match remedy {
+    match finding.remedy() {
         Some(remedy) => link.remedy(remedy),
         None => link,
     }
-}
-
-/// What a finding says, and what it says to do: behind the first semicolon, or else the first colon.
-fn split(words: &str) -> (&str, Option<&str>) {
-    let halves = words.split_once("; ").or_else(|| words.split_once(": "));
-    halves.map_or((words, None), |(what, remedy)| (what, Some(remedy)))
 }
 
 /// What was seen of a path that `refclock SOCK` of chronyd should have made.
@@ -209,6 +202,18 @@ mod tests {
                 "{links:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_only_explained_is_no_remedy() {
+        let mut roots = found();
+        (roots.facts.owner, roots.facts.mode) = (0, 0o600);
+        let links = judged(Some(roots));
+        assert!(
+            links[0].text.contains("webntpd as a user of its own"),
+            "{links:?}"
+        );
+        assert_eq!(links[0].remedy, None);
     }
 
     #[test]

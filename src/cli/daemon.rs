@@ -3,6 +3,7 @@
 use super::{LogArguments, demo, run_to_end};
 use crate::app::{self, Live};
 use crate::config::{Config, Level};
+use crate::status::words::count;
 use crate::supervisor::{Command, Supervisor};
 use crate::sys::clock::SystemClocks;
 use crate::sys::log::LevelFilter;
@@ -132,14 +133,13 @@ fn log_level(level: Level) -> LevelFilter {
 
 /// How many sources there are, and how many votes they have together.
 fn inventory(config: &Config) -> String {
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let voters = config.sources.iter().filter(|source| !source.noselect);
     let operators = voters.map(|source| source.operator.as_str());
     let operators: BTreeSet<&str> = operators.collect();
     format!(
         "{}, {}",
-        count(config.sources.len(), "source"),
-        count(operators.len(), "vote")
+        count(config.sources.len() as u64, "source"),
+        count(operators.len() as u64, "vote")
     )
 }
 

@@ -7,6 +7,7 @@ use crate::config::{Config, Output, Shm};
 use crate::engine::time::Span;
 use crate::status::report::{Report, Tracking};
 use crate::status::table::Length;
+use crate::status::words::roughly;
 use std::path::{Path, PathBuf};
 
 /// Whoever has watched for less than this has not seen much of the paths.
@@ -128,17 +129,6 @@ fn outputs(report: &Report) -> (Option<u8>, Vec<PathBuf>) {
     let unit = places.iter().find_map(Output::unit);
     let socks = places.iter().filter_map(Output::path);
     (unit, socks.map(Path::to_owned).collect())
-}
-
-/// A length of time in words.
-pub(super) fn roughly(span: Span) -> String {
-    let seconds = span.as_nanos().max(0) / 1_000_000_000;
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Each thing that can be wrong with a segment, in words that say what to do.
 
-use super::words::Ago;
 use crate::engine::time::Span;
 use crate::status::table::Signed;
+use crate::status::words::ago;
 use crate::sys::shm::{SIZE, Unit};
 use std::fmt;
 use std::io;
@@ -206,14 +206,14 @@ impl Finding {
             Self::Restless => "it changes all the time, and no copy is whole".to_owned(),
             Self::Silent { age } => format!(
                 "nobody writes: the last sample is {} old, and ntpd refuses one after 5 s",
-                Ago(age)
+                ago(age)
             ),
             Self::NotTaken { age } => format!(
                 "no reader takes it: the sample has been waiting for {}, and a daemon takes it within seconds",
-                Ago(age)
+                ago(age)
             ),
             Self::Future { ahead } => {
-                format!("the sample is {} in the future, chronyd refuses it", Ago(ahead))
+                format!("the sample is {} in the future, chronyd refuses it", ago(ahead))
             }
             Self::HalfWritten => {
                 "count is odd: a writer ended in the middle of a sample".to_owned()

@@ -1,6 +1,6 @@
 //! The command line of `webntpd`.
 
-use super::{LogArguments, demo, run_to_end};
+use super::{Exit, LogArguments, demo, run_to_end};
 use crate::app::{self, Live};
 use crate::config::{Config, Level};
 use crate::status::words::count;
@@ -16,9 +16,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::sync::mpsc;
 use tracing::{error, info};
-
-/// The configuration must be mended before another start is worth while (`EX_CONFIG` of sysexits.h).
-const EXIT_CONFIG: u8 = 78;
 
 pub(super) const DEFAULT_CONFIG: &str = "/etc/webntpd.toml";
 
@@ -68,10 +65,10 @@ pub fn main() -> ExitCode {
         run(config, &arguments.config)
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done.into(),
         Err(error) => {
             error!("{error:#}");
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }
@@ -86,7 +83,7 @@ fn check(path: &Path) -> ExitCode {
                 path.display(),
                 inventory(&config)
             );
-            ExitCode::SUCCESS
+            Exit::Done.into()
         }
         Err(code) => code,
     }
@@ -96,14 +93,13 @@ fn check(path: &Path) -> ExitCode {
 fn load(path: &Path) -> Result<Config, ExitCode> {
     app::load(path).map_err(|problems| {
         let _ = writeln!(std::io::stderr(), "{problems}");
-        ExitCode::from(EXIT_CONFIG)
+        Exit::Misconfigured.into()
     })
 }
 
 fn run(config: Config, file: &Path) -> anyhow::Result<()> {
     run_to_end(async {
-        let mut signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
-            .context("cannot catch signals")?;
+        let mut signals = Signals::new(&Signal::ALL).context("cannot catch signals")?;
         signals
             .end_at_the_second()
             .context("cannot catch signals")?;

@@ -23,7 +23,7 @@ mod segment;
 mod source;
 mod view;
 
-use super::{complain, run_to_end};
+use super::{Exit, complain, run_to_end};
 use crate::config::{Config, Output, Source};
 use crate::engine::time::{Span, Utc};
 use crate::status::control::{self, AskError};
@@ -84,11 +84,11 @@ pub(super) struct Arguments {
 /// Looks at everything once.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match try_run(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(true) => Exit::Done.into(),
+        Ok(false) => Exit::Failed.into(),
         Err(error) => {
             complain(&format!("{error:#}"));
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }

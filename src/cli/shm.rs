@@ -5,7 +5,7 @@
 
 mod watch;
 
-use super::{complain, run_to_end};
+use super::{Exit, complain, run_to_end};
 use crate::config::{self, Config};
 use crate::engine::time::Span;
 use crate::status::segment::{self, Account, LookObject};
@@ -65,13 +65,13 @@ pub(super) struct Arguments {
 /// Looks once, or until it is ended.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match try_run(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(true) => Exit::Done.into(),
+        Ok(false) => Exit::Failed.into(),
         // Whoever closed the pipe has seen enough.
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => Exit::Done.into(),
         Err(error) => {
             complain(&format!("{error:#}"));
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }

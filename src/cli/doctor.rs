@@ -26,6 +26,7 @@ mod view;
 use super::{Exit, complain, run_to_end};
 use crate::config::{Config, Output, Source};
 use crate::engine::time::{Span, Utc};
+use crate::net::KnownTime;
 use crate::status::control::{self, AskError};
 use crate::status::report::Report;
 use crate::sys::clock::system_now;
@@ -125,8 +126,11 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
         Some(config) if !arguments.no_network => config.sources.clone(),
         _ => Vec::new(),
     };
-    let (visits, local) =
-        tokio::try_join!(visit_all(sources), Local::look(outputs, socket, person))?;
+    let known = config.map(source::known_time).unwrap_or_default();
+    let (visits, local) = tokio::try_join!(
+        visit_all(sources, &known),
+        Local::look(outputs, socket, person)
+    )?;
 
     let mut links = seen.judge();
     links.extend(judge_sources(config, &visits, arguments.no_network));
@@ -136,10 +140,13 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
 
 type Visited = (Source, Result<Visit, Unfit>);
 
-async fn visit_all(sources: Vec<Source>) -> anyhow::Result<Vec<Visited>> {
+async fn visit_all(sources: Vec<Source>, known: &KnownTime) -> anyhow::Result<Vec<Visited>> {
     let tasks: Vec<_> = sources
         .into_iter()
-        .map(|source| (source.clone(), tokio::spawn(source::visit(source))))
+        .map(|source| {
+            let visit = source::visit(source.clone(), known.clone());
+            (source, tokio::spawn(visit))
+        })
         .collect();
     let mut visits = Vec::new();
     for (source, task) in tasks {

@@ -1,8 +1,9 @@
 //! The command line of `webntpd`.
 
-use super::{LogArguments, demo, run_to_end};
+use super::{Exit, LogArguments, demo, run_to_end};
 use crate::app::{self, Live};
 use crate::config::{Config, Level};
+use crate::status::words::count;
 use crate::supervisor::{Command, Supervisor};
 use crate::sys::clock::SystemClocks;
 use crate::sys::log::LevelFilter;
@@ -15,9 +16,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::sync::mpsc;
 use tracing::{error, info};
-
-/// The configuration must be mended before another start is worth while (`EX_CONFIG` of sysexits.h).
-const EXIT_CONFIG: u8 = 78;
 
 pub(super) const DEFAULT_CONFIG: &str = "/etc/webntpd.toml";
 
@@ -67,10 +65,10 @@ pub fn main() -> ExitCode {
         run(config, &arguments.config)
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done.into(),
         Err(error) => {
             error!("{error:#}");
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }
@@ -85,7 +83,7 @@ fn check(path: &Path) -> ExitCode {
                 path.display(),
                 inventory(&config)
             );
-            ExitCode::SUCCESS
+            Exit::Done.into()
         }
         Err(code) => code,
     }
@@ -95,14 +93,13 @@ fn check(path: &Path) -> ExitCode {
 fn load(path: &Path) -> Result<Config, ExitCode> {
     app::load(path).map_err(|problems| {
         let _ = writeln!(std::io::stderr(), "{problems}");
-        ExitCode::from(EXIT_CONFIG)
+        Exit::Misconfigured.into()
     })
 }
 
 fn run(config: Config, file: &Path) -> anyhow::Result<()> {
     run_to_end(async {
-        let mut signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
-            .context("cannot catch signals")?;
+        let mut signals = Signals::new(&Signal::ALL).context("cannot catch signals")?;
         signals
             .end_at_the_second()
             .context("cannot catch signals")?;
@@ -132,14 +129,13 @@ fn log_level(level: Level) -> LevelFilter {
 
 /// How many sources there are, and how many votes they have together.
 fn inventory(config: &Config) -> String {
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let voters = config.sources.iter().filter(|source| !source.noselect);
     let operators = voters.map(|source| source.operator.as_str());
     let operators: BTreeSet<&str> = operators.collect();
     format!(
         "{}, {}",
-        count(config.sources.len(), "source"),
-        count(operators.len(), "vote")
+        count(config.sources.len() as u64, "source"),
+        count(operators.len() as u64, "vote")
     )
 }
 

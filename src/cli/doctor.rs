@@ -23,9 +23,10 @@ mod segment;
 mod source;
 mod view;
 
-use super::{complain, run_to_end};
-use crate::config::{Config, Source};
+use super::{Exit, complain, run_to_end};
+use crate::config::{Config, Output, Source};
 use crate::engine::time::{Span, Utc};
+use crate::net::KnownTime;
 use crate::status::control::{self, AskError};
 use crate::status::report::Report;
 use crate::sys::clock::system_now;
@@ -36,7 +37,7 @@ use clock::Sample;
 use configuration::{Seen, USER};
 use link::{Diagnosis, Link};
 use probe::Said;
-use reader::{Daemon, Output};
+use reader::Daemon;
 use rights::Person;
 use segment::Sock;
 use source::{Unfit, Visit};
@@ -84,11 +85,11 @@ pub(super) struct Arguments {
 /// Looks at everything once.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match try_run(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(true) => Exit::Done.into(),
+        Ok(false) => Exit::Failed.into(),
         Err(error) => {
             complain(&format!("{error:#}"));
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }
@@ -120,13 +121,16 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
         let control = config.and_then(|config| config.control.clone());
         control.unwrap_or_default().path
     });
-    let outputs = config.map(|config| config.outputs().iter().map(Output::of).collect());
+    let outputs = config.map(Config::outputs);
     let sources = match config {
         Some(config) if !arguments.no_network => config.sources.clone(),
         _ => Vec::new(),
     };
-    let (visits, local) =
-        tokio::try_join!(visit_all(sources), Local::look(outputs, socket, person))?;
+    let known = config.map(source::known_time).unwrap_or_default();
+    let (visits, local) = tokio::try_join!(
+        visit_all(sources, &known),
+        Local::look(outputs, socket, person)
+    )?;
 
     let mut links = seen.judge();
     links.extend(judge_sources(config, &visits, arguments.no_network));
@@ -136,10 +140,13 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
 
 type Visited = (Source, Result<Visit, Unfit>);
 
-async fn visit_all(sources: Vec<Source>) -> anyhow::Result<Vec<Visited>> {
+async fn visit_all(sources: Vec<Source>, known: &KnownTime) -> anyhow::Result<Vec<Visited>> {
     let tasks: Vec<_> = sources
         .into_iter()
-        .map(|source| (source.clone(), tokio::spawn(source::visit(source))))
+        .map(|source| {
+            let visit = source::visit(source.clone(), known.clone());
+            (source, tokio::spawn(visit))
+        })
         .collect();
     let mut visits = Vec::new();
     for (source, task) in tasks {
@@ -216,7 +223,7 @@ impl Local {
             }),
         )?;
         let outputs = configured.unwrap_or_else(|| outputs_of(asked.as_ref().ok()));
-        let socks = outputs.iter().filter_map(Output::sock);
+        let socks = outputs.iter().filter_map(Output::path);
         Ok(Self {
             systemd,
             socks: socks
@@ -271,21 +278,12 @@ impl Local {
     }
 }
 
-/// Where samples go, by what the daemon calls it: SHM(2), SOCK(path).
+/// Where samples go, by the daemon's own report; without one, where they usually go.
 fn outputs_of(report: Option<&Report>) -> Vec<Output> {
-    let names = report.iter().flat_map(|report| &report.outputs);
-    let outputs: Vec<Output> = names
-        .filter_map(|output| {
-            let (kind, place) = output.name.strip_suffix(')')?.split_once('(')?;
-            match kind {
-                "SHM" => place.parse().ok().map(Output::Shm),
-                "SOCK" => Some(Output::Sock(place.into())),
-                _ => None,
-            }
-        })
-        .collect();
+    let told = report.iter().flat_map(|report| &report.outputs);
+    let outputs: Vec<Output> = told.filter_map(|output| output.place()).collect();
     if outputs.is_empty() {
-        vec![Output::Shm(USUAL_UNIT)]
+        vec![Output::of_unit(USUAL_UNIT)]
     } else {
         outputs
     }
@@ -316,20 +314,23 @@ mod tests {
 
     #[test]
     fn without_a_configuration_the_daemon_tells_where_samples_go_and_without_it_it_is_unit_2() {
-        let output = |name: &str| crate::status::report::Output {
-            name: name.into(),
-            ..Default::default()
-        };
+        let output =
+            |kind: &str, unit: Option<u8>, path: Option<&str>| crate::status::report::Output {
+                kind: kind.into(),
+                unit,
+                path: path.map(str::to_owned),
+                ..Default::default()
+            };
         let report = Report {
             outputs: vec![
-                output("SHM(7)"),
-                output("SOCK(/run/a(b).sock)"),
-                output("odd"),
+                output("shm", Some(7), None),
+                output("sock", None, Some("/run/a(b).sock")),
+                output("odd", Some(8), None),
             ],
             ..Report::default()
         };
-        let told = [Output::Shm(7), Output::Sock("/run/a(b).sock".into())];
+        let told = [Output::of_unit(7), Output::of_path("/run/a(b).sock")];
         assert_eq!(outputs_of(Some(&report)), told);
-        assert_eq!(outputs_of(None), [Output::Shm(2)]);
+        assert_eq!(outputs_of(None), [Output::of_unit(2)]);
     }
 }

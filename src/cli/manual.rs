@@ -1,7 +1,10 @@
 //! webntp(1) and webntpd(8) say what the command lines do.
 
-use super::{daemon, tool};
+use super::daemon::{self, DEFAULT_CONFIG};
+use super::{Exit, tool};
 use crate::status::rig;
+use crate::sys::signals::Signal;
+use crate::sys::{log, notify};
 use clap::{Arg, ArgAction, Command};
 
 const TOOL: &str = include_str!("../../packaging/man/webntp.1");
@@ -29,6 +32,20 @@ fn is_an_option(arg: &Arg) -> bool {
     !arg.is_hide_set() && !arg.is_positional()
 }
 
+/// What `part` says of the option with this head.
+fn entry<'a>(part: &'a str, head: &str) -> &'a str {
+    let (_, entry) = part.split_once(head).expect("the head is out of it");
+    let ends = ["\n.It ", "\n.El", "\n.Ss", "\n.Sh"];
+    let end = ends.iter().filter_map(|end| entry.find(end)).min();
+    &entry[..end.unwrap_or(entry.len())]
+}
+
+/// Whether `text` has `word`, and not only as a part of another.
+fn has_word(text: &str, word: &str) -> bool {
+    let mut words = text.split(|c: char| c.is_whitespace() || ",;:()".contains(c));
+    words.any(|found| found.trim_end_matches('.') == word)
+}
+
 /// Fails unless `part` has an item for each option of `command`, with its values and its default.
 fn assert_tells(part: &str, command: &Command) {
     for arg in command.get_arguments().filter(|arg| is_an_option(arg)) {
@@ -44,6 +61,7 @@ fn assert_tells(part: &str, command: &Command) {
         let head = heads().find(|head| head.split(' ').any(|word| word == format!("-{long}")));
         let name = command.get_name();
         let head = head.unwrap_or_else(|| panic!("{name}: --{long} has no entry"));
+        let entry = entry(part, head);
         if let Some(short) = arg.get_short() {
             assert!(
                 head.starts_with(&format!(".It Fl {short} ,")),
@@ -54,9 +72,16 @@ fn assert_tells(part: &str, command: &Command) {
         assert_eq!(head.contains(" Ar "), takes_a_value, "{name}: {head}");
         for value in arg.get_possible_values().iter().filter(|_| takes_a_value) {
             assert!(
-                part.contains(value.get_name()),
+                has_word(entry, value.get_name()),
                 "{name} --{long}: {:?} is missing",
                 value.get_name()
+            );
+        }
+        for value in arg.get_default_values().iter().filter(|_| takes_a_value) {
+            let value = value.to_str().expect("a plain word");
+            assert!(
+                has_word(entry, value),
+                "{name} --{long}: its default {value:?} is missing"
             );
         }
     }
@@ -110,32 +135,45 @@ fn every_member_of_the_report_stands_in_the_manual() {
     }
 }
 
+/// Whether `manual` has an item with this word in its head.
+fn has_item(manual: &str, word: &str) -> bool {
+    let mut heads = manual.lines().filter_map(|line| line.strip_prefix(".It "));
+    heads.any(|head| has_word(head, word))
+}
+
 #[test]
-fn exit_codes_signals_and_files_stand_in_the_manuals() {
-    let items = [
-        ".It 0\n",
-        ".It 1\n",
-        ".It 2\n",
-        ".It 78\n",
-        ".It 130 , 143\n",
-    ];
-    for item in items {
-        assert!(DAEMON.contains(item), "webntpd(8): {item:?}");
+fn every_exit_code_stands_in_the_manuals_and_no_other() {
+    let stops = Signal::ENDING.map(|signal| signal.exit_code().to_string());
+    let numbers = |exits: &[Exit]| exits.iter().map(|exit| exit.number().to_string()).collect();
+    let tool: Vec<String> = numbers(&Exit::OF_TOOL);
+    let daemon: Vec<String> = numbers(&Exit::OF_DAEMON);
+    let daemon = [daemon, stops.to_vec()].concat();
+    for (manual, codes) in [(TOOL, tool), (DAEMON, daemon)] {
+        let (_, section) = manual
+            .split_once("\n.Sh EXIT STATUS\n")
+            .expect("it is there");
+        let section = section.split("\n.Sh ").next().unwrap_or_default();
+        let heads = section.lines().filter_map(|line| line.strip_prefix(".It "));
+        let told: Vec<&str> = heads.flat_map(|head| head.split(" , ")).collect();
+        assert_eq!(told, codes);
     }
-    for item in &items[..3] {
-        assert!(TOOL.contains(item), "webntp(1): {item:?}");
-    }
-    for signal in ["SIGHUP", "SIGTERM", "SIGINT"] {
-        assert!(DAEMON.contains(signal), "webntpd(8): {signal}");
-    }
+}
+
+#[test]
+fn every_signal_variable_and_file_stands_in_the_manual_of_the_daemon() {
     let default = crate::config::parse("", "f").expect("an empty file is good");
     let control = default.control.expect("there is one by default").path;
     let state = default.state.directory.expect("there is one by default");
-    for file in [control.to_str(), state.to_str(), Some("/etc/webntpd.toml")] {
-        let file = file.expect("a plain name");
-        assert!(
-            DAEMON.contains(&format!(".It Pa {file}")),
-            "webntpd(8): {file}"
-        );
+    let files = [control.to_str(), state.to_str(), Some(DEFAULT_CONFIG)];
+    let files = files.map(|file| file.expect("a plain name").to_owned());
+    let mut words = files.to_vec();
+    words.extend(Signal::ALL.iter().map(ToString::to_string));
+    words.extend(notify::VARIABLES.map(str::to_owned));
+    words.push(log::VARIABLE.to_owned());
+    for word in words {
+        assert!(has_item(DAEMON, &word), "webntpd(8): {word}");
+    }
+    for file in [&files[0], &files[2]] {
+        assert!(has_item(TOOL, file), "webntp(1): {file}");
     }
 }

@@ -25,6 +25,45 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::io::Write as _;
+use std::process::ExitCode;
+
+/// How a program ends, if no signal ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// It did what it was asked to, and all is well.
+    Done,
+    /// It did not, or something is not well.
+    Failed,
+    /// The command line makes no sense. clap has the same number.
+    Misused,
+    /// The configuration must be mended before another start is worth while (`EX_CONFIG` of sysexits.h).
+    Misconfigured,
+}
+
+impl Exit {
+    /// All of `webntp`.
+    #[cfg(test)]
+    const OF_TOOL: [Self; 3] = [Self::Done, Self::Failed, Self::Misused];
+
+    /// All of `webntpd`.
+    #[cfg(test)]
+    const OF_DAEMON: [Self; 4] = [Self::Done, Self::Failed, Self::Misused, Self::Misconfigured];
+
+    const fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Misused => 2,
+            Self::Misconfigured => 78,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.number())
+    }
+}
 
 /// Options of every command that runs for long.
 #[derive(Debug, Args)]

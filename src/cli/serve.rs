@@ -62,7 +62,7 @@ pub(super) enum ServeError {
     #[error(transparent)]
     LeapSeconds(#[from] LeapSecondsError),
     /// The system gives us not even the means to begin.
-    #[error("cannot start: {}", listen::plain(.0))]
+    #[error("cannot start: {}", listen::unnumbered(.0))]
     Start(io::Error),
 }
 

@@ -48,7 +48,7 @@ enum Daemon {
     Chrony,
     /// ntpd of ntpsec
     Ntpsec,
-    /// Classic ntpd
+    /// Classic ntpd; Debian 12 has none, its package ntp is ntpsec
     #[value(alias = "ntpd")]
     Ntp,
 }

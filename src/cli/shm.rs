@@ -5,10 +5,10 @@
 
 mod watch;
 
-use super::{complain, run_to_end};
+use super::{Exit, complain, run_to_end};
 use crate::config::{self, Config};
 use crate::engine::time::Span;
-use crate::status::segment::{self, LookObject, Report};
+use crate::status::segment::{self, Account, LookObject};
 use crate::sys::clock::system_now;
 use crate::sys::shm::{Found, Look, Unit, look, units};
 use anyhow::Context;
@@ -65,13 +65,13 @@ pub(super) struct Arguments {
 /// Looks once, or until it is ended.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match try_run(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(true) => Exit::Done.into(),
+        Ok(false) => Exit::Failed.into(),
         // Whoever closed the pipe has seen enough.
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => Exit::Done.into(),
         Err(error) => {
             complain(&format!("{error:#}"));
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }
@@ -100,13 +100,13 @@ fn expected(path: &Path) -> (Unit, Span) {
 
 fn one(unit: Unit, quiet: Span, json: bool) -> anyhow::Result<bool> {
     let look = look(unit)?;
-    with_report(&look, quiet, |report| {
+    with_account(&look, quiet, |account| {
         if json {
-            print_json(&LookObject::new(report))?;
+            print_json(&LookObject::new(account))?;
         } else {
-            put(report)?;
+            put(account)?;
         }
-        Ok(report.is_well())
+        Ok(account.is_well())
     })
 }
 
@@ -115,17 +115,17 @@ fn all(quiet: Span, json: bool) -> anyhow::Result<bool> {
     let mut faults = Vec::new();
     let mut is_well = true;
     if !json && !looks.is_empty() {
-        print(Report::HEADING)?;
+        print(Account::HEADING)?;
     }
     for look in &looks {
-        with_report(look, quiet, |report| {
-            is_well &= report.is_well();
+        with_account(look, quiet, |account| {
+            is_well &= account.is_well();
             if json {
-                return print_json(&LookObject::new(report));
+                return print_json(&LookObject::new(account));
             }
-            let wrong = report.findings.iter().filter(|finding| finding.is_fault());
+            let wrong = account.findings.iter().filter(|finding| finding.is_fault());
             faults.extend(wrong.map(|finding| format!("wrong: unit {}: {finding}", look.unit)));
-            print(report.row())
+            print(account.row())
         })?;
     }
     for fault in faults {
@@ -137,11 +137,11 @@ fn all(quiet: Span, json: bool) -> anyhow::Result<bool> {
     Ok(is_well && !looks.is_empty())
 }
 
-fn with_report<T>(look: &Look, quiet: Span, act: impl FnOnce(&Report<'_>) -> T) -> T {
+fn with_account<T>(look: &Look, quiet: Span, act: impl FnOnce(&Account<'_>) -> T) -> T {
     let now = system_now();
     let findings = segment::judge(look, now, quiet);
     let owner = look.found.as_ref().and_then(owner_name);
-    act(&Report {
+    act(&Account {
         look,
         owner: owner.as_deref(),
         now,

@@ -3,7 +3,7 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{complain, completions, doctor, query, serve, setup, shm};
+use super::{Exit, complain, completions, doctor, query, serve, setup, shm};
 use super::{sources, tracking, usual::usual, waitsync};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -81,16 +81,16 @@ pub fn main() -> ExitCode {
         None => query::run(&arguments.query),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done.into(),
         Err(error) => match error.downcast::<clap::Error>() {
             Ok(misuse) => {
                 // Without standard error there is nobody to tell.
                 let _ = misuse.print();
-                ExitCode::from(2)
+                Exit::Misused.into()
             }
             Err(error) => {
                 complain(&format!("{error:#}"));
-                ExitCode::FAILURE
+                Exit::Failed.into()
             }
         },
     }

@@ -9,7 +9,7 @@ use super::problem::{Fault, Report};
 use super::raw;
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Most sockets.
 const MOST: usize = 8;
@@ -28,6 +28,39 @@ pub enum Output {
     Shm(Shm),
     /// A socket.
     Sock(Sock),
+}
+
+impl Output {
+    /// The segment of a unit, with the defaults.
+    pub fn of_unit(unit: u8) -> Self {
+        Self::Shm(Shm::of_unit(unit))
+    }
+
+    /// The socket of a path.
+    pub fn of_path(path: impl Into<PathBuf>) -> Self {
+        Self::Sock(Sock { path: path.into() })
+    }
+
+    /// Of a segment.
+    pub fn unit(&self) -> Option<u8> {
+        match self {
+            Self::Shm(shm) => Some(shm.unit),
+            Self::Sock(_) => None,
+        }
+    }
+
+    /// Of a socket.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Shm(_) => None,
+            Self::Sock(sock) => Some(&sock.path),
+        }
+    }
+
+    /// Whether both are the same segment or the same socket, however they are to be made.
+    pub fn is_at(&self, other: &Self) -> bool {
+        (self.unit(), self.path()) == (other.unit(), other.path())
+    }
 }
 
 impl fmt::Display for Output {

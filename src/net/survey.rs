@@ -10,7 +10,6 @@ use crate::net::error::Error;
 use crate::net::stream::TimedStream;
 use crate::net::target::Target;
 use crate::net::tls::Tls;
-use crate::protocol::plausible::Plausible;
 use crate::sys::clock::system_now;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -81,7 +80,7 @@ async fn certificate_days(
     let _ = deadlines.within(Phase::Tls, stream.shutdown()).await;
     let verifier = tls.verifier()?;
     // A clock that was never set counts from when it cannot be earlier.
-    let now = system_now().max(Plausible::release().not_before);
+    let now = system_now().max(tls.floor());
     Ok(last_good_day(|days| {
         is_good(&verifier, name, &chain, later(now, days))
     }))

@@ -4,6 +4,7 @@
 //! Chain and name are always checked in full, against the certificates of the system and those given; at which time, is the
 //! business of [`validity`](super::validity).
 
+use crate::engine::time::Utc;
 use crate::net::error::{CertificateFault, Error};
 use crate::net::stream::TimedStream;
 use crate::net::validity::{Dated, KnownTime};
@@ -40,6 +41,11 @@ impl Tls {
     /// The same, for certificates judged at no earlier time than is known to have come.
     pub fn with_known_time(self, known_time: KnownTime) -> Self {
         Self { known_time, ..self }
+    }
+
+    /// The earliest time at which a certificate is judged.
+    pub(super) fn floor(&self) -> Utc {
+        self.known_time.floor()
     }
 
     /// Loads the certificates to trust, unless that has been done. For the start of the program, to

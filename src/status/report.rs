@@ -7,6 +7,7 @@
 
 use super::Status;
 use super::ledger::{OutputLedger, SourceLedger, State};
+use crate::config;
 use crate::engine::leap::Leap;
 use crate::engine::snapshot::{SourceView, Tally};
 use crate::engine::source::Fault;
@@ -20,6 +21,10 @@ use std::collections::BTreeMap;
 
 /// The form of the report: another number when a member changes its meaning.
 pub const FORMAT: u32 = 1;
+
+/// Kinds of outputs.
+const SHM: &str = "shm";
+const SOCK: &str = "sock";
 
 /// All that the daemon knows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +154,12 @@ pub struct Reading {
 pub struct Output {
     /// In words: `SHM(2)`.
     pub name: String,
+    /// `shm` or `sock`.
+    pub kind: String,
+    /// Of a segment; null of a socket.
+    pub unit: Option<u8>,
+    /// Of a socket; null of a segment.
+    pub path: Option<String>,
     /// Samples handed on.
     pub written: u64,
     /// Samples that it did not take.
@@ -280,10 +291,31 @@ impl Output {
         });
         Self {
             name: counts.output.to_string(),
+            kind: match counts.output {
+                config::Output::Shm(_) => SHM,
+                config::Output::Sock(_) => SOCK,
+            }
+            .to_owned(),
+            unit: counts.output.unit(),
+            path: counts
+                .output
+                .path()
+                .map(|path| path.to_string_lossy().into_owned()),
             written: counts.written,
             failed: counts.failed,
             reader: reader.map(str::to_owned),
             trouble: counts.trouble.clone(),
+        }
+    }
+}
+
+impl Output {
+    /// Where it is; nothing if it is of a kind that this version does not know.
+    pub fn place(&self) -> Option<config::Output> {
+        match self.kind.as_str() {
+            SHM => self.unit.map(config::Output::of_unit),
+            SOCK => self.path.as_ref().map(config::Output::of_path),
+            _ => None,
         }
     }
 }
@@ -332,6 +364,25 @@ mod tests {
         let report = Report::new(&status, status.clock.raw);
         let json = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+    }
+
+    #[test]
+    fn an_output_tells_its_kind_and_its_place_apart_from_its_name() {
+        let status = rig::status();
+        let mut counts = status.ledger.outputs[0].clone();
+        for place in [
+            config::Output::of_unit(7),
+            config::Output::of_path("/run/a(b).sock"),
+        ] {
+            counts.output = place.clone();
+            let mut output = Output::new(&counts);
+            output.name = "in other words".into();
+            assert_eq!(output.place(), Some(place));
+        }
+        assert_eq!(Output::default().place(), None);
+        let json = serde_json::to_string(&Output::new(&status.ledger.outputs[0])).unwrap();
+        let told = r#"{"name":"SHM(2)","kind":"shm","unit":2,"path":null,"#;
+        assert!(json.starts_with(told), "{json}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod words;
 
 pub use finding::Finding;
 pub use json::{FoundObject, LookObject, SampleObject};
-pub use words::{Report, precision};
+pub use words::{Account, precision};
 
 use crate::engine::time::{Span, Utc};
 use crate::sys::shm::{Found, Look, Picture, Reading, SIZE, Split};

@@ -1,5 +1,6 @@
 //! Numbers and foreign texts as people read them.
 
+use super::table::Length;
 use crate::engine::time::Span;
 use crate::sys::log::is_hostile;
 
@@ -38,6 +39,27 @@ pub fn long(span: Span) -> String {
     }
 }
 
+/// A length of time in the one unit that suits it: `90 s`, `20 min`, `5 h`, `3 days`, `56 years`.
+pub fn roughly(span: Span) -> String {
+    let seconds = span.as_nanos().max(0) / 1_000_000_000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        172_800..63_115_200 => format!("{} days", seconds / 86_400),
+        _ => format!("{} years", seconds / 31_557_600),
+    }
+}
+
+/// The age of a sample: below ten minutes to the microsecond, since readers refuse it after seconds; then [`roughly`].
+pub fn ago(span: Span) -> String {
+    if span < Span::from_secs(600) {
+        Length(span).to_string()
+    } else {
+        roughly(span)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +72,25 @@ mod tests {
         assert_eq!(written(125), "2 min 5 s");
         assert_eq!(written(10_800), "3 h 0 min");
         assert_eq!(written(90_000), "1 d 1 h");
+    }
+
+    #[test]
+    fn a_rough_time_has_one_unit_and_none_of_it_is_too_great() {
+        let written = |seconds| roughly(Span::from_secs(seconds));
+        assert_eq!(written(-1), "0 s");
+        assert_eq!(written(119), "119 s");
+        assert_eq!(written(7_199), "119 min");
+        assert_eq!(written(7_200), "2 h");
+        assert_eq!(written(172_800), "2 days");
+        assert_eq!(written(1_800_000_000), "57 years");
+    }
+
+    #[test]
+    fn the_age_of_a_sample_is_told_as_exactly_as_it_matters() {
+        let written = |seconds| ago(Span::from_secs(seconds));
+        assert_eq!(written(6), "6.000 s");
+        assert_eq!(written(599), "599.000 s");
+        assert_eq!(written(600), "10 min");
     }
 
     #[test]

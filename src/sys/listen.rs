@@ -32,11 +32,11 @@ pub fn is_missing(error: &io::Error) -> bool {
 
 /// Why we cannot listen, and what to do about it.
 pub fn why(error: &io::Error) -> String {
-    format!("{}{}", plain(error), remedy(error))
+    format!("{}{}", unnumbered(error), remedy(error))
 }
 
 /// The system's words for an error, without its number.
-pub fn plain(error: &io::Error) -> String {
+pub fn unnumbered(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => Errno::from_raw(number).desc().to_owned(),
         None => error.to_string(),

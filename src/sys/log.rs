@@ -68,10 +68,13 @@ enum Head {
     Time { colour: bool },
 }
 
+/// What is read of the environment.
+pub(crate) const VARIABLE: &str = "JOURNAL_STREAM";
+
 /// JOURNAL_STREAM names device and inode of the stream to the journal; it is inherited by programs
 /// whose standard error went elsewhere, so the two are compared (`systemd.exec(5)`).
 fn stderr_is_journal() -> bool {
-    let Ok(named) = std::env::var("JOURNAL_STREAM") else {
+    let Ok(named) = std::env::var(VARIABLE) else {
         return false;
     };
     std::fs::metadata("/proc/self/fd/2")

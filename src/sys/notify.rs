@@ -10,6 +10,10 @@ use crate::engine::time::Span;
 use sd_notify::NotifyState;
 use std::time::Duration;
 
+/// What is read of the environment.
+#[cfg(test)]
+pub(crate) const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
 /// Longest `STATUS=` text sent, in bytes.
 const MAX_STATUS: usize = 512;
 
@@ -78,9 +82,9 @@ mod tests {
             .args(["--exact", "sys::notify::tests::child_says_everything"])
             .args(["--nocapture", "--test-threads=1"])
             .env(CHILD, "1")
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("WATCHDOG_USEC")
-            .env_remove("WATCHDOG_PID")
+            .env_remove(VARIABLES[0])
+            .env_remove(VARIABLES[1])
+            .env_remove(VARIABLES[2])
             .envs(environment.iter().copied())
             .output()
             .unwrap();

@@ -34,8 +34,16 @@ impl fmt::Display for Signal {
 }
 
 impl Signal {
+    /// All that a program may wait for.
+    pub const ALL: [Self; 3] = [Self::Interrupt, Self::Terminate, Self::Hangup];
+
     /// All that end a program.
     pub const ENDING: [Self; 2] = [Self::Interrupt, Self::Terminate];
+
+    /// With what a program ends that it ends at once, as shells have it.
+    pub fn exit_code(self) -> i32 {
+        128 + self.number()
+    }
 
     fn number(self) -> i32 {
         match self {
@@ -100,8 +108,8 @@ impl Signals {
             if Signal::ENDING.contains(&caught.signal) {
                 let number = caught.signal.number();
                 // In this order: the first signal raises the flag, the second one finds it raised.
-                let exit =
-                    flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&ending))?;
+                let code = caught.signal.exit_code();
+                let exit = flag::register_conditional_shutdown(number, code, Arc::clone(&ending))?;
                 caught.actions.push(exit);
                 caught
                     .actions
@@ -201,8 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_signal_arrives_by_its_name_once_and_survives_a_dropped_wait() {
-        let mut signals = Signals::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
-            .expect("handlers can be installed");
+        let mut signals = Signals::new(&Signal::ALL).expect("handlers can be installed");
         for (number, signal) in [
             (Number::SIGHUP, Signal::Hangup),
             (Number::SIGTERM, Signal::Terminate),

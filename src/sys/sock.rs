@@ -54,13 +54,9 @@ pub struct Facts {
 
 /// Why a message was not sent. All of it may change while the daemon runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("sock {}: {}; {}", self.path().display(), self.what(), self.remedy())]
 pub enum SockError {
     /// This user may not write to the socket. chronyd makes it for root alone.
-    #[error(
-        "sock {}: uid {user} may not send to the socket ({socket}); let the group webntpd write to it: \
-         install systemd/examples/chrony-sock.conf as a drop-in of chrony.service and restart that",
-        .path.display()
-    )]
     Denied {
         /// The socket that was to be sent to.
         path: PathBuf,
@@ -70,11 +66,6 @@ pub enum SockError {
         socket: Facts,
     },
     /// This user may not enter a directory on the way.
-    #[error(
-        "sock {}: uid {user} may not enter {} ({facts}); \
-         let it, or use a path in a directory that is open to all, like /run/chrony.webntpd.sock",
-        .path.display(), .directory.display()
-    )]
     OutOfReach {
         /// The socket that was to be sent to.
         path: PathBuf,
@@ -86,11 +77,6 @@ pub enum SockError {
         facts: Facts,
     },
     /// Something else is there.
-    #[error(
-        "sock {}: the path {what}, not a datagram socket; \
-         remove it and restart the daemon that is to read, or name the path in its configuration",
-        .path.display()
-    )]
     NoSocket {
         /// The socket that was to be sent to.
         path: PathBuf,
@@ -98,19 +84,11 @@ pub enum SockError {
         what: String,
     },
     /// Its queue is full.
-    #[error(
-        "sock {}: the daemon that has the socket does not read it, its queue is full; see whether it hangs",
-        .path.display()
-    )]
     Full {
         /// The socket that was to be sent to.
         path: PathBuf,
     },
     /// The kernel refuses for another reason.
-    #[error(
-        "sock {}: {call} fails: {}; {}",
-        .path.display(), io::Error::from_raw_os_error(*.errno), system_remedy(*.errno)
-    )]
     System {
         /// The socket that was to be sent to.
         path: PathBuf,
@@ -119,6 +97,59 @@ pub enum SockError {
         /// Its error number, 0 when it gave none.
         errno: i32,
     },
+}
+
+impl SockError {
+    /// The socket that was to be sent to.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Denied { path, .. }
+            | Self::OutOfReach { path, .. }
+            | Self::NoSocket { path, .. }
+            | Self::Full { path }
+            | Self::System { path, .. } => path,
+        }
+    }
+
+    /// What is wrong with it.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Denied { user, socket, .. } => {
+                format!("uid {user} may not send to the socket ({socket})")
+            }
+            Self::OutOfReach {
+                user,
+                directory,
+                facts,
+                ..
+            } => format!("uid {user} may not enter {} ({facts})", directory.display()),
+            Self::NoSocket { what, .. } => format!("the path {what}, not a datagram socket"),
+            Self::Full { .. } => {
+                "the daemon that has the socket does not read it, its queue is full".to_owned()
+            }
+            Self::System { call, errno, .. } => {
+                format!("{call} fails: {}", io::Error::from_raw_os_error(*errno))
+            }
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Denied { .. } => {
+                "let the group webntpd write to it: install systemd/examples/chrony-sock.conf as a drop-in of \
+                 chrony.service and restart that"
+            }
+            Self::OutOfReach { .. } => {
+                "let it, or use a path in a directory that is open to all, like /run/chrony.webntpd.sock"
+            }
+            Self::NoSocket { .. } => {
+                "remove it and restart the daemon that is to read, or name the path in its configuration"
+            }
+            Self::Full { .. } => "see whether it hangs",
+            Self::System { errno, .. } => system_remedy(*errno),
+        }
+    }
 }
 
 /// The one writer to a path.
@@ -284,6 +315,13 @@ fn system_remedy(errno: i32) -> &'static str {
         libc::EMFILE => "raise LimitNOFILE= of the service",
         libc::EAFNOSUPPORT => "let the service use AF_UNIX (RestrictAddressFamilies=)",
         _ => "it is tried again with the next sample",
+    }
+}
+
+impl Facts {
+    /// Of what is at `path`; links are followed.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|found| Self::from(&found))
     }
 }
 

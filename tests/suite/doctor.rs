@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ::webntpd::engine::time::Utc;
+use ::webntpd::sys::state::{self, State};
 use serde_json::Value;
 
 use crate::fake::{Authority, FakeUpstream, Fault, Leaf, OsClock, Setup, Tls};
@@ -326,8 +328,13 @@ fn a_name_without_an_address_and_a_closed_port_are_told_apart() {
     });
 }
 
-/// What it finds with a server that shows this leaf, and the URL's host.
+/// What it finds with a server that shows this leaf.
 fn with_leaf(leaf: Leaf, trusted: bool) -> Found {
+    with_leaf_and(leaf, trusted, "")
+}
+
+/// The same, with more in the configuration.
+fn with_leaf_and(leaf: Leaf, trusted: bool, more: &str) -> Found {
     let authority = Authority::new();
     let fake = FakeUpstream::start(Setup {
         tls: Some(Tls {
@@ -343,7 +350,27 @@ fn with_leaf(leaf: Leaf, trusted: bool) -> Found {
     } else {
         String::new()
     };
-    doctor_on(&configuration(&[fake.url("https", "/json")], &trust))
+    let urls = [fake.url("https", "/json")];
+    doctor_on(&(configuration(&urls, &trust) + more))
+}
+
+#[test]
+fn a_certificate_is_judged_at_the_time_that_the_daemon_kept_as_the_daemon_does() {
+    sandbox::run(|| {
+        const LINK: &str = "certificate of fake-0";
+        const KEPT: &str = "/run/kept";
+        fs::create_dir(KEPT).expect("a directory");
+        let spring_of_2099 = State {
+            time: Utc::from_secs(4_080_000_000),
+            rate: None,
+        };
+        let more = format!("\n[state]\ndirectory = '{KEPT}'\n");
+        let found = with_leaf_and(Leaf::NotYetValid, true, &more);
+        found.assert_fault(LINK, "is not valid yet", "date -u -s");
+        state::write(Path::new(KEPT), &spring_of_2099).expect("it is ours");
+        let found = with_leaf_and(Leaf::NotYetValid, true, &more);
+        assert!(found.names("ok").contains(&LINK), "{found:#?}");
+    });
 }
 
 #[test]

@@ -201,6 +201,8 @@ fn ntpsec_with_the_lines_believes_webntpd_beside_an_honest_server() {
     sandbox::run(|| ntpsec_believes_both("ntpsec"));
 }
 
+/// Debian 12 has no classic ntpd: its package ntp is ntpsec. So this holds that the lines are read without an error, and that
+/// ntpsec believes us with them; what classic ntpd makes of `tos mindist` is held by its documentation alone.
 #[test]
 fn ntpsec_takes_the_lines_of_classic_ntpd_as_well() {
     sandbox::run(|| ntpsec_believes_both("ntp"));

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::engine::time::{Span, Utc};
 use crate::protocol::plausible::Plausible;
 use crate::status::table::Signed;
+use crate::status::words::roughly;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -56,7 +57,7 @@ pub(super) fn wrong(now: Utc, samples: &[Sample]) -> Option<Wrong> {
         Some(offset) if offset.abs() > PANIC => Some(Wrong {
             how: format!(
                 "the system clock is {} {} by what the sources say",
-                coarse(offset.abs()),
+                roughly(offset.abs()),
                 if offset > Span::ZERO {
                     "behind"
                 } else {
@@ -69,7 +70,7 @@ pub(super) fn wrong(now: Utc, samples: &[Sample]) -> Option<Wrong> {
         None if now < release.not_before => Some(Wrong {
             how: format!(
                 "the system clock is at least {} behind: it shows a time before this program was released",
-                coarse(release.not_before - now)
+                roughly(release.not_before - now)
             ),
             remedy: by_hand(None),
         }),
@@ -91,17 +92,6 @@ pub(super) fn judge(wrong: Option<&Wrong>, samples: &[Sample]) -> Link {
             NAME,
             "near enough to the sources for ntpd and chronyd to mend it",
         ),
-    }
-}
-
-/// A long time in the unit that suits it.
-fn coarse(span: Span) -> String {
-    let seconds = span.as_nanos() / 1_000_000_000;
-    match seconds {
-        ..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        172_800..63_115_200 => format!("{} days", seconds / 86_400),
-        _ => format!("{} years", seconds / 31_557_600),
     }
 }
 

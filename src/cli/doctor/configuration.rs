@@ -3,6 +3,7 @@
 use super::link::Link;
 use super::rights::{Facts, Person, READ};
 use crate::config::{self, Config, Problems};
+use crate::status::words::count;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -51,14 +52,10 @@ impl Seen {
                     .remedy("add at least one, with its name and url"),
             ),
             Ok(config) => {
-                let sources = config.sources.len();
-                let plural = if sources == 1 { "" } else { "s" };
+                let sources = count(config.sources.len() as u64, "source");
                 let outputs: Vec<String> =
                     config.outputs().iter().map(ToString::to_string).collect();
-                let text = format!(
-                    "{path}: {sources} source{plural}, to {}",
-                    outputs.join(" and ")
-                );
+                let text = format!("{path}: {sources}, to {}", outputs.join(" and "));
                 links.push(Link::ok(NAME, text));
             }
             // It may be as the package sets it: for root and the daemon.

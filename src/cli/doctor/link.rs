@@ -2,6 +2,7 @@
 //!
 //! In: findings, in the order in which the time travels. Out: lines for people, or an object for programs, and the verdict.
 
+use crate::status::words::{count, plain};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -76,40 +77,16 @@ impl fmt::Display for Link {
             State::Fault => "FAULT",
             State::Skipped => "-",
         };
-        write!(
-            f,
-            "{mark:<5}  {}: {}",
-            Visible(&self.name),
-            Visible(&self.text)
-        )?;
+        write!(f, "{mark:<5}  {}: {}", plain(&self.name), plain(&self.text))?;
         match &self.remedy {
-            Some(remedy) => write!(f, "\n       -> {}", Visible(remedy)),
+            Some(remedy) => write!(f, "\n       -> {}", plain(remedy)),
             None => Ok(()),
         }
     }
 }
 
-/// A text in which control characters of whoever wrote it are to be seen, and move nothing.
-struct Visible<'a>(&'a str);
-
-impl fmt::Display for Visible<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_odd = |c: char| {
-            c.is_control()
-                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        };
-        self.0.chars().try_for_each(|c| {
-            if is_odd(c) {
-                write!(f, "{}", c.escape_default())
-            } else {
-                write!(f, "{c}")
-            }
-        })
-    }
-}
-
 fn visible<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&Visible(text))
+    serializer.serialize_str(&plain(text))
 }
 
 fn visible_if_any<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -135,7 +112,10 @@ impl Diagnosis {
             || "all is well".to_owned(),
             |first| match faulty.clone().count() {
                 1 => format!("1 fault: {}", first.name),
-                count => format!("{count} faults; begin with: {}", first.name),
+                faults => {
+                    let faults = count(faults as u64, "fault");
+                    format!("{faults}; begin with: {}", first.name)
+                }
             },
         );
         Self {
@@ -155,7 +135,7 @@ impl fmt::Display for Diagnosis {
         for link in &self.links {
             writeln!(f, "{link}")?;
         }
-        write!(f, "{}", Visible(&self.verdict))
+        write!(f, "{}", plain(&self.verdict))
     }
 }
 
@@ -199,10 +179,14 @@ mod tests {
 
     #[test]
     fn nobody_who_is_quoted_can_forge_a_line_or_move_the_cursor() {
-        let link = Link::fault("a", "x\nok     b: fine\u{1b}[2J\u{202e}").remedy("y\r");
+        let link =
+            Link::fault("a", "x\nok     b: fine\u{1b}[2J\u{202e}\u{61c}\u{200f}").remedy("y\r");
         let text = link.to_string();
         assert_eq!(text.lines().count(), 2, "{text}");
-        assert!(!text.contains(['\u{1b}', '\r', '\u{202e}']), "{text}");
+        assert!(
+            !text.contains(['\u{1b}', '\r', '\u{202e}', '\u{61c}', '\u{200f}']),
+            "{text}"
+        );
         assert!(!serde_json::to_string(&link).unwrap().contains("u001b"));
     }
 }

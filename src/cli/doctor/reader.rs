@@ -5,9 +5,10 @@
 
 mod clocks;
 
-pub(super) use clocks::{Clock, Output};
+pub(super) use clocks::Clock;
 
 use super::link::Link;
+use crate::config::Output;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -123,7 +124,9 @@ impl Daemon {
     /// Its reference clock for one of our outputs.
     pub(super) fn clock(&self, outputs: &[Output]) -> Option<&Clock> {
         let clocks = self.clocks.as_ref().ok()?;
-        clocks.iter().find(|clock| outputs.contains(&clock.output))
+        clocks
+            .iter()
+            .find(|clock| outputs.iter().any(|output| output.is_at(&clock.output)))
     }
 }
 
@@ -231,8 +234,8 @@ fn list(outputs: &[Output]) -> String {
 fn line(kind: Kind, outputs: &[Output]) -> String {
     let unit = outputs.iter().find_map(Output::unit);
     match (kind, unit, outputs.first()) {
-        (Kind::Chronyd, None, Some(Output::Sock(path))) => {
-            format!("refclock SOCK {} refid WEB", path.display())
+        (Kind::Chronyd, None, Some(Output::Sock(sock))) => {
+            format!("refclock SOCK {} refid WEB", sock.path.display())
         }
         (Kind::Chronyd, unit, _) => {
             format!("refclock SHM {}:perm=0666 refid WEB", unit.unwrap_or(2))
@@ -245,6 +248,7 @@ fn line(kind: Kind, outputs: &[Output]) -> String {
 mod tests {
     use super::super::link::State;
     use super::*;
+    use crate::config::Shm;
 
     fn daemon(kind: Kind, text: &str) -> Daemon {
         Daemon {
@@ -256,7 +260,7 @@ mod tests {
     }
 
     fn states(daemons: &[Daemon]) -> Vec<State> {
-        judge(daemons, &[Output::Shm(2)], false)
+        judge(daemons, &[Output::of_unit(2)], false)
             .iter()
             .map(|link| link.state)
             .collect()
@@ -287,7 +291,7 @@ mod tests {
             daemon(Kind::Timesyncd, ""),
         ];
         assert_eq!(states(&two), [State::Fault, State::Ok, State::Fault]);
-        let text = &judge(&two, &[Output::Shm(2)], false)[0].text;
+        let text = &judge(&two, &[Output::of_unit(2)], false)[0].text;
         assert!(
             text.starts_with("ntpd and systemd-timesyncd run beside each other"),
             "{text}"
@@ -308,7 +312,7 @@ mod tests {
                 "add `refclock SHM 2:perm=0666 refid WEB`",
             ),
         ] {
-            let link = judge_daemon(&daemon(kind, text), &[Output::Shm(2)]);
+            let link = judge_daemon(&daemon(kind, text), &[Output::of_unit(2)]);
             assert_eq!(link.state, State::Fault);
             assert!(
                 link.remedy
@@ -317,9 +321,20 @@ mod tests {
                 "{link:?}"
             );
         }
-        let sock = Output::Sock("/run/chrony.webntpd.sock".into());
+        let sock = Output::of_path("/run/chrony.webntpd.sock");
         let reads = daemon(Kind::Chronyd, "refclock SOCK /run/chrony.webntpd.sock");
         assert_eq!(judge_daemon(&reads, &[sock]).state, State::Ok);
+    }
+
+    #[test]
+    fn a_daemon_reads_our_unit_whatever_its_mode_is() {
+        let ours = Output::Shm(Shm {
+            mode: 0o600,
+            owner_check: false,
+            ..Shm::of_unit(2)
+        });
+        let reads = daemon(Kind::Chronyd, "refclock SHM 2");
+        assert_eq!(judge_daemon(&reads, &[ours]).state, State::Ok);
     }
 
     #[test]

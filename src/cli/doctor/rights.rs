@@ -2,11 +2,10 @@
 //!
 //! In: a user, and a path. Out: what is in his way. Access lists and security modules are not looked at.
 
+pub(super) use crate::sys::sock::Facts;
+
 use nix::unistd::{Gid, Uid, User, getgrouplist, getgroups};
 use std::ffi::CString;
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Whose rights are meant.
@@ -14,15 +13,6 @@ use std::path::{Path, PathBuf};
 pub(super) struct Person {
     pub(super) uid: u32,
     pub(super) groups: Vec<u32>,
-}
-
-/// Owner and mode of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
-    pub(super) owner: u32,
-    pub(super) group: u32,
-    /// The nine permission bits.
-    pub(super) mode: u32,
 }
 
 pub(super) const READ: u32 = 4;
@@ -79,24 +69,6 @@ impl Person {
             .filter_map(|(place, wanted)| Some((place, wanted, Facts::of(place).ok()?)))
             .find(|(_, wanted, facts)| !self.may(*wanted, *facts))
             .map(|(place, _, facts)| (place.to_owned(), facts))
-    }
-}
-
-impl Facts {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self {
-            owner: metadata.uid(),
-            group: metadata.gid(),
-            mode: metadata.mode() & 0o777,
-        })
-    }
-}
-
-impl std::fmt::Display for Facts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { owner, group, mode } = self;
-        write!(f, "uid {owner}, gid {group}, mode {mode:04o}")
     }
 }
 

@@ -1,16 +1,12 @@
 //! The shared memory, and the sockets beside it.
 
-use super::configuration::USER;
 use super::link::Link;
 use super::rights::{Facts, Person, WRITE};
 use crate::engine::time::{Span, Utc};
 use crate::status::segment::{self, Finding};
 use crate::status::table::Signed;
 use crate::sys::shm::{Look, Reading};
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixDatagram;
+use crate::sys::sock::{Listener, Sender, SockError};
 use std::path::{Path, PathBuf};
 
 /// What was seen of a segment; `quiet` as [`segment::judge`] has it.
@@ -41,82 +37,78 @@ pub(super) fn judge(look: &Look, now: Utc, quiet: Span) -> Vec<Link> {
 }
 
 fn judge_finding(name: &str, finding: &Finding) -> Link {
-    let words = finding.to_string();
-    let (what, remedy) = split(&words);
+    let what = finding.what();
     let link = match finding {
         // Our rights, not the segment.
         Finding::Denied { .. } | Finding::Spared => Link::note(name, what),
         _ if finding.is_fault() => Link::fault(name, what),
         _ => Link::note(name, what),
     };
-    match remedy {
+    match finding.remedy() {
         Some(remedy) => link.remedy(remedy),
         None => link,
     }
-}
-
-/// What a finding says, and what it says to do: behind the first semicolon, or else the first colon.
-fn split(words: &str) -> (&str, Option<&str>) {
-    let halves = words.split_once("; ").or_else(|| words.split_once(": "));
-    halves.map_or((words, None), |(what, remedy)| (what, Some(remedy)))
 }
 
 /// What was seen of a path that `refclock SOCK` of chronyd should have made.
 #[derive(Debug)]
 pub(super) struct Sock {
     path: PathBuf,
-    /// Whether it is a socket, if anything is there.
-    is_socket: io::Result<bool>,
     /// What keeps the daemon's user from writing.
-    obstacle: Option<(PathBuf, Facts)>,
-    /// What comes of connecting, which sends nothing.
-    connected: io::Result<()>,
+    obstacle: Option<SockError>,
+    /// What a message of ours would meet; none is sent.
+    probed: Result<Listener, SockError>,
 }
 
 impl Sock {
     pub(super) fn look(path: &Path, daemon: Option<&Person>) -> Self {
         let ourselves = Person::ourselves();
         let daemon = daemon.unwrap_or(&ourselves);
+        let obstacle = daemon.obstacle(path, WRITE);
         Self {
             path: path.to_owned(),
-            is_socket: fs::metadata(path).map(|found| found.file_type().is_socket()),
-            obstacle: daemon.obstacle(path, WRITE),
-            connected: UnixDatagram::unbound().and_then(|socket| socket.connect(path)),
+            obstacle: obstacle.map(|(place, facts)| refusal(path, daemon.uid, place, facts)),
+            probed: Sender::new(path.to_owned()).probe(),
         }
     }
 
     pub(super) fn judge(&self) -> Link {
-        let path = self.path.display();
-        let name = format!("socket {path}");
-        let restart = "is chronyd running, with `refclock SOCK` and this path? It makes the socket when it starts";
-        match &self.is_socket {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Link::fault(name, "it is not there").remedy(restart);
+        let name = format!("socket {}", self.path.display());
+        match (&self.probed, &self.obstacle) {
+            (Err(error @ SockError::NoSocket { .. }), _) | (_, Some(error)) => {
+                Link::fault(name, error.what()).remedy(error.remedy())
             }
-            Err(error) => return Link::note(name, error.to_string()).remedy("run this with sudo"),
-            Ok(false) => {
-                return Link::fault(name, "what is there is no socket")
-                    .remedy("remove it and restart chronyd, or name another `path` in [[sock]]");
+            (Ok(Listener::Bound), None) => Link::ok(name, "somebody listens"),
+            (Ok(Listener::Absent), None) => {
+                Link::fault(name, "nobody listens: it is not there, or whoever made it is gone").remedy(
+                    "is chronyd running, with `refclock SOCK` and this path? It makes the socket when it starts",
+                )
             }
-            Ok(true) => {}
-        }
-        if let Some((place, facts)) = &self.obstacle {
-            let text = format!("user {USER} may not pass {} ({facts})", place.display());
-            return Link::fault(name, text).remedy(
-                "let the group webntpd write to it: install the example chrony-sock.conf as a drop-in of chrony.service \
-                 and restart that",
-            );
-        }
-        match &self.connected {
-            Ok(()) => Link::ok(name, "somebody listens"),
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                Link::fault(name, "nobody listens: whoever made it is gone").remedy(restart)
-            }
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            // Our rights, not the daemon's.
+            (Err(SockError::Denied { .. } | SockError::OutOfReach { .. }), None) => {
                 Link::note(name, "this user may not see whether somebody listens")
                     .remedy("run this with sudo")
             }
-            Err(error) => Link::fault(name, error.to_string()).remedy(restart),
+            (Err(error), None) => Link::fault(name, error.what()).remedy(error.remedy()),
+        }
+    }
+}
+
+/// What the daemon will say of a place on the way to `path` that is closed to it.
+fn refusal(path: &Path, user: u32, place: PathBuf, facts: Facts) -> SockError {
+    let path = path.to_owned();
+    if place == path {
+        SockError::Denied {
+            path,
+            user,
+            socket: facts,
+        }
+    } else {
+        SockError::OutOfReach {
+            path,
+            user,
+            directory: place,
+            facts,
         }
     }
 }
@@ -126,6 +118,8 @@ mod tests {
     use super::super::link::State;
     use super::*;
     use crate::sys::shm::{Found, Picture, Split, Unit};
+    use std::fs;
+    use std::os::unix::net::UnixDatagram;
 
     const NOW: Utc = Utc::from_secs(1_795_000_000);
 
@@ -212,6 +206,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_explained_is_no_remedy() {
+        let mut roots = found();
+        (roots.facts.owner, roots.facts.mode) = (0, 0o600);
+        let links = judged(Some(roots));
+        assert!(
+            links[0].text.contains("webntpd as a user of its own"),
+            "{links:?}"
+        );
+        assert_eq!(links[0].remedy, None);
+    }
+
+    #[test]
     fn a_segment_that_we_may_not_read_is_no_fault_of_it() {
         let denied = Found {
             reading: Reading::Denied { user: 1000 },
@@ -230,51 +236,40 @@ mod tests {
 
     #[test]
     fn a_socket_is_there_may_be_written_and_has_a_listener() {
-        let good = || Sock {
-            path: "/run/chrony.webntpd.sock".into(),
-            is_socket: Ok(true),
-            obstacle: None,
-            connected: Ok(()),
+        let path = Path::new("/run/chrony/web.sock");
+        let sock = |probed, obstacle| Sock {
+            path: path.to_owned(),
+            obstacle,
+            probed,
         };
-        let failing = |kind: ErrorKind| Sock {
-            connected: Err(kind.into()),
-            ..good()
-        };
-        assert_eq!(good().judge().state, State::Ok);
         let facts = Facts {
             owner: 0,
             group: 0,
             mode: 0o755,
         };
+        let closed = |place: &str| Some(refusal(path, 990, place.into(), facts));
+        let no_socket = SockError::NoSocket {
+            path: path.to_owned(),
+            what: "is a regular file".to_owned(),
+        };
+        let full = SockError::Full {
+            path: path.to_owned(),
+        };
+        let good = || Ok(Listener::Bound);
+        assert_eq!(sock(good(), None).judge().state, State::Ok);
         for (sock, text, remedy) in [
+            (sock(Ok(Listener::Absent), None), "not there", "chronyd"),
+            (sock(Err(no_socket), None), "is a regular file", "remove it"),
+            (sock(Err(full), None), "queue is full", "hangs"),
             (
-                Sock {
-                    is_socket: Err(ErrorKind::NotFound.into()),
-                    ..good()
-                },
-                "not there",
-                "chronyd",
-            ),
-            (
-                Sock {
-                    is_socket: Ok(false),
-                    ..good()
-                },
-                "no socket",
-                "remove it",
-            ),
-            (
-                Sock {
-                    obstacle: Some(("/run/s".into(), facts)),
-                    ..good()
-                },
-                "mode 0755",
+                sock(good(), closed("/run/chrony/web.sock")),
+                "uid 990 may not send to the socket (owner uid 0, gid 0, mode 0755)",
                 "drop-in",
             ),
             (
-                failing(ErrorKind::ConnectionRefused),
-                "nobody listens",
-                "chronyd",
+                sock(good(), closed("/run/chrony")),
+                "uid 990 may not enter /run/chrony",
+                "open to all",
             ),
         ] {
             let link = sock.judge();
@@ -287,10 +282,8 @@ mod tests {
                 "{link:?}"
             );
         }
-        assert_eq!(
-            failing(ErrorKind::PermissionDenied).judge().state,
-            State::Note
-        );
+        let denied = closed("/run/chrony/web.sock").expect("a refusal");
+        assert_eq!(sock(Err(denied), None).judge().state, State::Note);
     }
 
     #[test]

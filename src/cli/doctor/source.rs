@@ -1,17 +1,20 @@
 //! A source, from its name to one sample.
 //!
-//! In: a source of the configuration. Out: how far the way leads, one sample if it leads to the end, and what to do where it does not.
+//! In: a source of the configuration, and the time that the daemon kept. Out: how far the way leads, one sample if it leads to the end, and what to do where it does not.
 //! A server is connected to twice and asked once.
 
 use super::clock::{Sample, Wrong};
 use super::link::Link;
-use crate::config::{self, Source};
+use crate::config::{self, Config, Source};
 use crate::engine::time::Span;
-use crate::net::{CertificateFault, Deadlines, Error, Phase, Survey, Target, Tls, survey};
+use crate::net::{
+    CertificateFault, Deadlines, Error, KnownTime, Phase, Survey, Target, Tls, survey,
+};
 use crate::poller::{Upstream, UpstreamSettings};
 use crate::protocol::refusal::Refusal;
 use crate::status::table::{Length, Signed};
 use crate::sys::clock::pair_now;
+use crate::sys::state;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -45,15 +48,27 @@ pub(super) struct Missed {
 /// Why a source could not be visited at all: in words.
 pub(super) type Unfit = String;
 
-/// Visits a source, in half a minute at the most.
-pub(super) async fn visit(source: Source) -> Result<Visit, Unfit> {
+/// A time that the daemon takes to have come: what it kept, if this user may read that. Certificates are judged by it.
+pub(super) fn known_time(config: &Config) -> KnownTime {
+    let known = KnownTime::default();
+    let kept = config.state.directory.as_deref().map(state::read);
+    // The daemon begins without what it cannot use.
+    if let Some(Ok(Some(kept))) = kept {
+        known.learn(kept.time);
+    }
+    known
+}
+
+/// Visits a source, in half a minute at the most. Certificates are judged at no earlier time than is `known` to have come.
+pub(super) async fn visit(source: Source, known: KnownTime) -> Result<Visit, Unfit> {
     let target = Target::new(source.url.clone()).map_err(|error| error.to_string())?;
     let target = target.with_address_family(source.address_family);
     let roots = source
         .ca_file
         .as_deref()
         .map_or(Ok(Vec::new()), config::certificates);
-    let tls = Arc::new(Tls::new(roots.map_err(|error| error.to_string())?));
+    let tls = Tls::new(roots.map_err(|error| error.to_string())?);
+    let tls = Arc::new(tls.with_known_time(known));
     let deadlines = Deadlines::each(source.timeout.min(PATIENCE));
     let survey = survey(&target, &tls, &deadlines).await;
     if !survey.is_through() {

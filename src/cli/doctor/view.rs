@@ -4,7 +4,8 @@
 
 use super::link::Link;
 use super::probe::{Said, ask};
-use super::reader::{Clock, Kind, Output};
+use super::reader::{Clock, Kind};
+use crate::config::Output;
 use crate::engine::time::Span;
 use crate::status::table::Signed;
 
@@ -157,13 +158,13 @@ mod tests {
             Kind::Ntpd,
             &Said::Lines(format!("{HEAD}{lines}")),
             None,
-            &[Output::Shm(2)],
+            &[Output::of_unit(2)],
         )
     }
 
     fn chronyd(line: &str) -> Link {
         let clock = Clock {
-            output: Output::Shm(2),
+            output: Output::of_unit(2),
             refid: Some("WEB".into()),
         };
         judge(Kind::Chronyd, &Said::Lines(line.into()), Some(&clock), &[])
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_missing_or_gets_no_answer_is_no_fault() {
-        let view = |said| judge(Kind::Chronyd, &said, None, &[Output::Shm(2)]);
+        let view = |said| judge(Kind::Chronyd, &said, None, &[Output::of_unit(2)]);
         assert_eq!(view(Said::Missing).state, State::Skipped);
         assert_eq!(view(Said::Nothing("no answer".into())).state, State::Note);
         let refused = view(Said::Lines("506 Cannot talk to daemon\n".into()));

@@ -3,10 +3,11 @@
 //! In: the report of the one that runs, or the configuration of the one that would. Out: [`Facts`], with the words that say where they
 //! come from. It asks nobody.
 
-use crate::config::{Config, Shm};
+use crate::config::{Config, Output, Shm};
 use crate::engine::time::Span;
 use crate::status::report::{Report, Tracking};
 use crate::status::table::Length;
+use crate::status::words::roughly;
 use std::path::{Path, PathBuf};
 
 /// Whoever has watched for less than this has not seen much of the paths.
@@ -118,33 +119,22 @@ fn is_public(shm: &Shm) -> bool {
     shm.mode & 0o006 == 0o006
 }
 
-/// The unit and the sockets, by the names of the outputs: `SHM(2)`, `SOCK(/run/chrony.webntpd.sock)`.
+/// The unit and the sockets.
 fn outputs(report: &Report) -> (Option<u8>, Vec<PathBuf>) {
-    let names = || report.outputs.iter().map(|output| output.name.as_str());
-    let inside = |name: &'_ str, kind: &str| -> Option<String> {
-        let inner = name.strip_prefix(kind)?.strip_prefix('(')?;
-        Some(inner.strip_suffix(')')?.to_owned())
-    };
-    let unit = names().find_map(|name| inside(name, "SHM")?.parse().ok());
-    let socks = names().filter_map(|name| inside(name, "SOCK"));
-    (unit, socks.map(PathBuf::from).collect())
-}
-
-/// A length of time in words.
-pub(super) fn roughly(span: Span) -> String {
-    let seconds = span.as_nanos().max(0) / 1_000_000_000;
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
+    let places: Vec<Output> = report
+        .outputs
+        .iter()
+        .filter_map(|output| output.place())
+        .collect();
+    let unit = places.iter().find_map(Output::unit);
+    let socks = places.iter().filter_map(Output::path);
+    (unit, socks.map(Path::to_owned).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::report::Output;
+    use crate::status::report;
     use crate::status::rig;
 
     fn report() -> Report {
@@ -219,19 +209,25 @@ mod tests {
         config.shm.unit = 3;
         assert!(Facts::observed(&report(), Some(&config)).is_public);
         let mut root = report();
-        root.outputs[0].name = "SHM(1)".into();
+        root.outputs[0].unit = Some(1);
         assert!(!observed(&root).is_public);
     }
 
     #[test]
-    fn every_output_of_the_daemon_is_known_by_its_name() {
+    fn every_output_of_the_daemon_is_known_whatever_its_name_is() {
+        let output = |kind: &str, unit: Option<u8>, path: Option<&str>| report::Output {
+            name: "in words".into(),
+            kind: kind.into(),
+            unit,
+            path: path.map(str::to_owned),
+            ..report::Output::default()
+        };
         let mut report = report();
-        report.outputs = ["SOCK(/run/a.sock)", "SHM(17)", "LATER(x)"]
-            .map(|name| Output {
-                name: name.into(),
-                ..Output::default()
-            })
-            .into();
+        report.outputs = vec![
+            output("sock", None, Some("/run/a.sock")),
+            output("shm", Some(17), None),
+            output("later", Some(18), Some("/run/b.sock")),
+        ];
         let facts = observed(&report);
         assert_eq!(facts.unit, Some(17));
         assert_eq!(facts.socks, [PathBuf::from("/run/a.sock")]);

@@ -3,10 +3,11 @@
 //! In: [`Facts`]. Out: text; all that is no directive is a comment, and each directive has its reasons above it.
 
 use super::Daemon;
-use super::facts::{Facts, roughly};
+use super::facts::Facts;
 use super::numbers::{Seconds, delay, least_distance, poll, precision, readable};
 use crate::engine::time::Span;
 use crate::status::table::Length;
+use crate::status::words::roughly;
 use std::path::Path;
 
 /// Where a socket for chronyd is, as long as nobody says otherwise. Debian's AppArmor profile lets it be nowhere else.

@@ -1,8 +1,8 @@
 //! Each thing that can be wrong with a segment, in words that say what to do.
 
-use super::words::Ago;
 use crate::engine::time::Span;
 use crate::status::table::Signed;
+use crate::status::words::ago;
 use crate::sys::shm::{SIZE, Unit};
 use std::fmt;
 use std::io;
@@ -164,131 +164,149 @@ impl Finding {
             Self::Absurd { .. } => "absurd",
         }
     }
-}
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What is wrong, and what comes of it.
+    pub fn what(&self) -> String {
         match *self {
-            Self::Missing { unit } => write!(
-                f,
-                "no daemon has made a segment for unit {unit}: is webntpd or ntpd running, with this unit and in this \
-                 IPC namespace (PrivateIPC=, containers)?"
+            Self::Missing { unit } => format!("no daemon has made a segment for unit {unit}"),
+            Self::Removed => "it was removed while it was in use".to_owned(),
+            Self::Orphan { id } => {
+                format!("segment {id}, of {SIZE} bytes, was removed and is still in use")
+            }
+            Self::TooSmall { size, .. } => format!(
+                "it has {size} bytes, and a sample needs {SIZE}: chronyd ends at its start, ntpd drops the clock"
             ),
-            Self::Removed => f.write_str(
-                "it was removed while it was in use: restart the daemon that reads it, then webntpd",
+            Self::Private { owner, mode, .. } => format!(
+                "owned by uid {owner}, mode {mode:04o}: ntpd or chronyd under AppArmor cannot attach, since their profiles \
+                 lack ipc_owner"
             ),
-            Self::Orphan { id } => write!(
-                f,
-                "segment {id}, of {SIZE} bytes, was removed and is still in use: if a daemon that should read this unit \
-                 has it, restart that daemon"
-            ),
-            Self::TooSmall { unit, size } => write!(
-                f,
-                "it has {size} bytes, and a sample needs {SIZE}: chronyd ends at its start, ntpd drops the clock; {}",
-                Removal(unit)
-            ),
-            Self::Private { unit, owner, mode } => write!(
-                f,
-                "owned by uid {owner}, mode {mode:04o}: ntpd or chronyd under AppArmor cannot attach, since their \
-                 profiles lack ipc_owner; have it made with mode 0666, or by the daemon: {}",
-                Removal(unit)
-            ),
-            Self::RootsOwn { mode } => write!(
-                f,
+            Self::RootsOwn { mode } => format!(
                 "mode {mode:04o}: it is root's and not for everybody, webntpd as a user of its own may be unable to write to it"
             ),
-            Self::Public { mode } => write!(
-                f,
+            Self::Public { mode } => format!(
                 "mode {mode:04o}: every user of this machine may write to it, as is usual from unit 2 up"
             ),
-            Self::Denied { user } => write!(
-                f,
-                "uid {user} may not read it, so nothing is known of its sample: look as root or as its owner"
+            Self::Denied { user } => {
+                format!("uid {user} may not read it, so nothing is known of its sample")
+            }
+            Self::Spared => {
+                "nobody has it, and with kernel.shm_rmid_forced it would vanish after a look".to_owned()
+            }
+            Self::Failed { errno } => {
+                format!("it cannot be read: {}", io::Error::from_raw_os_error(errno))
+            }
+            Self::Deserted => {
+                "nobody has it, neither a daemon that reads nor one that writes".to_owned()
+            }
+            Self::NoReader => "only one process has it, the one that writes".to_owned(),
+            Self::Alone => {
+                "only one process has it: either nobody writes, or nobody reads".to_owned()
+            }
+            Self::Empty => "nobody has written a sample yet".to_owned(),
+            Self::Restless => "it changes all the time, and no copy is whole".to_owned(),
+            Self::Silent { age } => format!(
+                "nobody writes: the last sample is {} old, and ntpd refuses one after 5 s",
+                ago(age)
             ),
-            Self::Spared => f.write_str(
-                "nobody has it, and with kernel.shm_rmid_forced it would vanish after a look: start webntpd and the \
-                 daemon that reads",
+            Self::NotTaken { age } => format!(
+                "no reader takes it: the sample has been waiting for {}, and a daemon takes it within seconds",
+                ago(age)
             ),
-            Self::Failed { errno } => write!(
-                f,
-                "it cannot be read: {}",
-                io::Error::from_raw_os_error(errno)
+            Self::Future { ahead } => {
+                format!("the sample is {} in the future, chronyd refuses it", ago(ahead))
+            }
+            Self::HalfWritten => {
+                "count is odd: a writer ended in the middle of a sample".to_owned()
+            }
+            Self::OddCount => {
+                "count is odd although nobody is in the middle: a writer once ended there, or counts in its own way; no \
+                 reader minds"
+                    .to_owned()
+            }
+            Self::BadMode { mode } => format!(
+                "the mode field is {mode}, neither 0 nor 1: no daemon takes such a sample"
             ),
-            Self::Deserted => f.write_str(
-                "nobody has it, neither a daemon that reads nor one that writes: start both",
+            Self::OutOfRange => {
+                "microseconds or nanoseconds are more than a second: daemons compute a wrong offset"
+                    .to_owned()
+            }
+            Self::Contradiction => {
+                "nanoseconds and microseconds do not fit each other, readers drop the nanoseconds"
+                    .to_owned()
+            }
+            Self::OnlyNanos => {
+                "only nanoseconds are given, and readers need microseconds: they see whole seconds"
+                    .to_owned()
+            }
+            Self::OnlyMicros => "the writer gives microseconds only".to_owned(),
+            Self::NotInSync => {
+                "leap 3, not in sync: ntpd skips the poll and yet keeps the sample for later".to_owned()
+            }
+            Self::BadLeap { leap } => format!(
+                "leap {leap} is none of 0, 1, 2: chronyd ignores the sample, ntpd takes it"
             ),
-            Self::NoReader => f.write_str(
-                "only one process has it, the one that writes: is the daemon that should read it running, with this \
-                 unit?",
+            Self::BadPrecision { precision } => format!(
+                "precision {precision} is not between -30 and 0, powers of two of a second: ntpd believes it all the same"
             ),
-            Self::Alone => f.write_str(
-                "only one process has it: either nobody writes (is webntpd running?) or nobody reads (is ntpd or \
-                 chronyd?)",
-            ),
-            Self::Empty => f.write_str(
-                "nobody has written a sample yet: is webntpd running, and does it publish?",
-            ),
-            Self::Restless => f.write_str(
-                "it changes all the time, and no copy is whole: is there more than one writer?",
-            ),
-            Self::Silent { age } => write!(
-                f,
-                "nobody writes: the last sample is {} old, and ntpd refuses one after 5 s; is webntpd running, and does \
-                 it publish?",
-                Ago(age)
-            ),
-            Self::NotTaken { age } => write!(
-                f,
-                "no reader takes it: the sample has been waiting for {}, and a daemon takes it within seconds; is it \
-                 running, with this unit?",
-                Ago(age)
-            ),
-            Self::Future { ahead } => write!(
-                f,
-                "the sample is {} in the future, chronyd refuses it: was the system clock set back?",
-                Ago(ahead)
-            ),
-            Self::HalfWritten => f.write_str(
-                "count is odd: a writer ended in the middle of a sample; start it again",
-            ),
-            Self::OddCount => f.write_str(
-                "count is odd although nobody is in the middle: a writer once ended there, or counts in its own way; \
-                 no reader minds",
-            ),
-            Self::BadMode { mode } => write!(
-                f,
-                "the mode field is {mode}, neither 0 nor 1: no daemon takes such a sample; is the writer one for NTP?"
-            ),
-            Self::OutOfRange => f.write_str(
-                "microseconds or nanoseconds are more than a second: daemons compute a wrong offset; mend the writer",
-            ),
-            Self::Contradiction => f.write_str(
-                "nanoseconds and microseconds do not fit each other, readers drop the nanoseconds: the writer should \
-                 cut them off, not round",
-            ),
-            Self::OnlyNanos => f.write_str(
-                "only nanoseconds are given, and readers need microseconds: they see whole seconds; mend the writer",
-            ),
-            Self::OnlyMicros => f.write_str("the writer gives microseconds only"),
-            Self::NotInSync => f.write_str(
-                "leap 3, not in sync: ntpd skips the poll and yet keeps the sample for later; a writer that knows no \
-                 time should not write",
-            ),
-            Self::BadLeap { leap } => write!(
-                f,
-                "leap {leap} is none of 0, 1, 2: chronyd ignores the sample, ntpd takes it; mend the writer"
-            ),
-            Self::BadPrecision { precision } => write!(
-                f,
-                "precision {precision} is not between -30 and 0, powers of two of a second: ntpd believes it all the \
-                 same; mend the writer"
-            ),
-            Self::Absurd { offset } => write!(
-                f,
-                "the offset of {} is more than 4 h: ntpsec and chronyd take it all the same; look after the system \
-                 clock, or after the writer",
+            Self::Absurd { offset } => format!(
+                "the offset of {} is more than 4 h: ntpsec and chronyd take it all the same",
                 Signed(offset)
             ),
+        }
+    }
+
+    /// What to do about it, or to ask oneself; nothing where there is nothing to be done.
+    pub fn remedy(&self) -> Option<String> {
+        let remedy = match *self {
+            Self::Missing { .. } => {
+                "is webntpd or ntpd running, with this unit and in this IPC namespace (PrivateIPC=, containers)?"
+            }
+            Self::Removed => "restart the daemon that reads it, then webntpd",
+            Self::Orphan { .. } => {
+                "if a daemon that should read this unit has it, restart that daemon"
+            }
+            Self::TooSmall { unit, .. } => return Some(Removal(unit).to_string()),
+            Self::Private { unit, .. } => {
+                let removal = Removal(unit);
+                return Some(format!(
+                    "have it made with mode 0666, or by the daemon: {removal}"
+                ));
+            }
+            Self::Denied { .. } => "look as root or as its owner",
+            Self::Spared => "start webntpd and the daemon that reads",
+            Self::Deserted => "start both",
+            Self::NoReader => "is the daemon that should read it running, with this unit?",
+            Self::Alone => "are webntpd and ntpd or chronyd running, with this unit?",
+            Self::Empty | Self::Silent { .. } => "is webntpd running, and does it publish?",
+            Self::Restless => "is there more than one writer?",
+            Self::NotTaken { .. } => "is the daemon that should take it running, with this unit?",
+            Self::Future { .. } => "was the system clock set back?",
+            Self::HalfWritten => "start the writer again",
+            Self::BadMode { .. } => "is the writer one for NTP?",
+            Self::OutOfRange
+            | Self::OnlyNanos
+            | Self::BadLeap { .. }
+            | Self::BadPrecision { .. } => "mend the writer",
+            Self::Contradiction => "the writer should cut the microseconds off, not round them",
+            Self::NotInSync => "a writer that knows no time should not write",
+            Self::Absurd { .. } => "look after the system clock, or after the writer",
+            Self::RootsOwn { .. }
+            | Self::Public { .. }
+            | Self::Failed { .. }
+            | Self::OddCount
+            | Self::OnlyMicros => return None,
+        };
+        Some(remedy.to_owned())
+    }
+}
+
+/// What is wrong, and what to do, if anything.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what())?;
+        match self.remedy() {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A segment for programs: one JSON object a line, times in whole nanoseconds.
 
-use super::{Finding, Report};
+use super::{Account, Finding};
 use crate::engine::time::Utc;
 use crate::sys::shm::{Found, Orphan, Picture, Reading};
 use serde::Serialize;
@@ -72,17 +72,17 @@ struct FindingObject {
 }
 
 impl LookObject {
-    /// The members of a report.
-    pub fn new(report: &Report<'_>) -> Self {
-        let look = report.look;
+    /// The members of a account.
+    pub fn new(account: &Account<'_>) -> Self {
+        let look = account.look;
         let found = look.found.as_ref();
         Self {
             unit: look.unit.0,
             key: look.unit.key(),
-            segment: found.map(|found| FoundObject::new(found, report.owner, report.now)),
+            segment: found.map(|found| FoundObject::new(found, account.owner, account.now)),
             orphans: look.orphans.iter().map(OrphanObject::new).collect(),
-            well: report.is_well(),
-            findings: report.findings.iter().map(FindingObject::new).collect(),
+            well: account.is_well(),
+            findings: account.findings.iter().map(FindingObject::new).collect(),
         }
     }
 }

@@ -353,9 +353,9 @@ fn a_removed_segment_is_told_and_so_is_one_that_may_have_been_this_one() {
     has(&judge(&alone, NOW, QUIET), orphan);
 }
 
-fn shown(look: &Look, act: impl FnOnce(&Report<'_>) -> String) -> String {
+fn shown(look: &Look, act: impl FnOnce(&Account<'_>) -> String) -> String {
     let findings = judge(look, NOW, QUIET);
-    act(&Report {
+    act(&Account {
         look,
         owner: Some("root"),
         now: NOW,
@@ -377,25 +377,12 @@ shm unit 2, key 0x4e545032, segment 7
 note: mode 0666: every user of this machine may write to it, as is usual from unit 2 up
 nothing is wrong
 ";
-    let text = shown(&look(found()), |report| report.to_string());
+    let text = shown(&look(found()), |account| account.to_string());
     let (head, tail) = text.split_once("last attached ").expect("it was");
     let (wanted_head, wanted_tail) = expected.split_once("last attached ").expect("above");
     assert_eq!(head, wanted_head);
     let after = |text: &str| text.split_once(" UTC").map(|(_, after)| after.to_owned());
     assert_eq!(after(tail), after(wanted_tail));
-}
-
-#[test]
-fn a_length_of_time_is_told_as_exactly_as_it_matters() {
-    for (seconds, told) in [
-        (6, "6.000 s"),
-        (599, "599.000 s"),
-        (600, "10 min"),
-        (7_200, "2 h"),
-        (172_800, "2 days"),
-    ] {
-        assert_eq!(words::Ago(Span::from_secs(seconds)).to_string(), told);
-    }
 }
 
 #[test]
@@ -405,15 +392,15 @@ fn what_is_wrong_stands_before_what_is_worth_to_be_known() {
             attached: 0,
             ..found()
         }),
-        |report| report.to_string(),
+        |account| account.to_string(),
     );
     let wrong = text.find("\nwrong: nobody has it").expect("it is wrong");
     assert!(wrong < text.find("\nnote: ").expect("a note"), "{text}");
     assert!(!text.contains("nothing is wrong"), "{text}");
 }
 
-fn json(report: &Report<'_>) -> String {
-    serde_json::to_string(&LookObject::new(report)).unwrap()
+fn json(account: &Account<'_>) -> String {
+    serde_json::to_string(&LookObject::new(account)).unwrap()
 }
 
 #[test]
@@ -457,7 +444,7 @@ proptest! {
         let look = look(Found { reading: Reading::Copied(picture), ..found() });
         let now = Utc::from_nanos(now);
         let findings = judge(&look, now, QUIET);
-        let report = Report { look: &look, owner: None, now, zone: &TimeZone::UTC, findings: &findings };
-        let _ = (report.to_string(), report.row(), json(&report));
+        let account = Account { look: &look, owner: None, now, zone: &TimeZone::UTC, findings: &findings };
+        let _ = (account.to_string(), account.row(), json(&account));
     }
 }

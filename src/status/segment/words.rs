@@ -3,13 +3,14 @@
 use super::Finding;
 use crate::engine::time::{Span, Utc};
 use crate::status::table::{Length, Signed};
+use crate::status::words::ago;
 use crate::sys::shm::{Found, Look, Picture, Reading, Unit};
 use jiff::{Timestamp, tz::TimeZone};
 use std::fmt;
 
 /// All that is to be told of a look. Displayed it is several lines, each ended.
 #[derive(Debug)]
-pub struct Report<'a> {
+pub struct Account<'a> {
     /// What was seen.
     pub look: &'a Look,
     /// The name of the owner, if he has one.
@@ -22,7 +23,7 @@ pub struct Report<'a> {
     pub findings: &'a [Finding],
 }
 
-impl Report<'_> {
+impl Account<'_> {
     /// Whether nothing is wrong.
     pub fn is_well(&self) -> bool {
         !self.findings.iter().any(Finding::is_fault)
@@ -38,7 +39,7 @@ impl Report<'_> {
             Some(picture) => format!(
                 "{:>12}  {:>10}  {}",
                 Signed(picture.offset()).to_string(),
-                Ago(self.now - picture.receive()).to_string(),
+                ago(self.now - picture.receive()),
                 fate(picture),
             ),
             None => format!("{:>12}  {:>10}  {}", "-", "-", nothing(&found.reading)),
@@ -103,7 +104,7 @@ impl Report<'_> {
     }
 }
 
-impl fmt::Display for Report<'_> {
+impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = self.look.unit;
         write!(f, "shm unit {unit}, key {:#x}", unit.key())?;
@@ -130,20 +131,6 @@ pub fn precision(precision: i32) -> String {
     match precision {
         -30..=0 => Length(Span::from_secs_f64(f64::from(precision).exp2())).to_string(),
         _ => "absurd".to_owned(),
-    }
-}
-
-/// A length of time, the coarser the longer it is.
-pub(super) struct Ago(pub(super) Span);
-
-impl fmt::Display for Ago {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_nanos() / 1_000_000_000 {
-            ..600 => write!(f, "{}", Length(self.0)),
-            seconds @ 600..7_200 => write!(f, "{} min", seconds / 60),
-            seconds @ 7_200..172_800 => write!(f, "{} h", seconds / 3_600),
-            seconds => write!(f, "{} days", seconds / 86_400),
-        }
     }
 }
 
@@ -175,8 +162,8 @@ fn direction(offset: Span) -> &'static str {
 
 fn age(age: Span) -> String {
     match age.as_nanos() {
-        ..0 => format!("{} in the future", Ago(age.abs())),
-        0.. => format!("{} old", Ago(age)),
+        ..0 => format!("{} in the future", ago(age.abs())),
+        0.. => format!("{} old", ago(age)),
     }
 }
 

@@ -2,9 +2,8 @@
 //!
 //! In: a file, and those that it includes. Out: each clock that samples of ours could come by. All else is passed over.
 
-use crate::config;
+use crate::config::Output;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -15,51 +14,12 @@ const LARGEST: u64 = 256 << 10;
 /// Files that are read at the most, with all that include each other.
 const FILES: usize = 64;
 
-/// Where samples go, and where a daemon takes them from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) enum Output {
-    Shm(u8),
-    Sock(PathBuf),
-}
-
 /// A reference clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Clock {
     pub(in super::super) output: Output,
     /// What it is called, where that is said.
     pub(in super::super) refid: Option<String>,
-}
-
-impl Output {
-    pub(in super::super) fn of(output: &config::Output) -> Self {
-        match output {
-            config::Output::Shm(shm) => Self::Shm(shm.unit),
-            config::Output::Sock(sock) => Self::Sock(sock.path.clone()),
-        }
-    }
-
-    pub(in super::super) fn unit(&self) -> Option<u8> {
-        match self {
-            Self::Shm(unit) => Some(*unit),
-            Self::Sock(_) => None,
-        }
-    }
-
-    pub(in super::super) fn sock(&self) -> Option<&Path> {
-        match self {
-            Self::Shm(_) => None,
-            Self::Sock(path) => Some(path),
-        }
-    }
-}
-
-impl fmt::Display for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Shm(unit) => write!(f, "SHM({unit})"),
-            Self::Sock(path) => write!(f, "SOCK({})", path.display()),
-        }
-    }
 }
 
 /// The clocks of `file` and of what it includes. Fails only if `file` itself cannot be read.
@@ -152,7 +112,7 @@ pub(super) fn parse(text: &str) -> Vec<Clock> {
             .and_then(|at| rest.get(at + 1))
             .map(|refid| (*refid).to_owned());
         if first.eq_ignore_ascii_case("fudge") {
-            let of = classic_unit(second).map(Output::Shm);
+            let of = classic_unit(second).map(Output::of_unit);
             let clock = clocks
                 .iter_mut()
                 .find(|clock| Some(&clock.output) == of.as_ref());
@@ -171,10 +131,10 @@ pub(super) fn parse(text: &str) -> Vec<Clock> {
 fn output(first: &str, second: &str, rest: &[&str]) -> Option<Output> {
     let plain = |word: &&str| word.split(':').next().unwrap_or_default().to_owned();
     match first.to_ascii_lowercase().as_str() {
-        "server" => classic_unit(second).map(Output::Shm),
+        "server" => classic_unit(second).map(Output::of_unit),
         "refclock" if second.eq_ignore_ascii_case("shm") => match rest {
             // ntpsec's: `refclock shm unit 2`, with unit 0 if none is named.
-            [] => Some(Output::Shm(0)),
+            [] => Some(Output::of_unit(0)),
             _ => {
                 let named = rest
                     .iter()
@@ -184,12 +144,12 @@ fn output(first: &str, second: &str, rest: &[&str]) -> Option<Output> {
                 plain(unit)
                     .parse()
                     .ok()
-                    .map(Output::Shm)
-                    .or((named.is_none()).then_some(Output::Shm(0)))
+                    .map(Output::of_unit)
+                    .or((named.is_none()).then_some(Output::of_unit(0)))
             }
         },
         "refclock" if second.eq_ignore_ascii_case("sock") => {
-            Some(Output::Sock(rest.first().map(plain)?.into()))
+            Some(Output::of_path(rest.first().map(plain)?))
         }
         _ => None,
     }
@@ -206,7 +166,7 @@ mod tests {
 
     fn shm(unit: u8, refid: Option<&str>) -> Clock {
         Clock {
-            output: Output::Shm(unit),
+            output: Output::of_unit(unit),
             refid: refid.map(str::to_owned),
         }
     }
@@ -233,10 +193,7 @@ mod tests {
             assert_eq!(parse(text), [clock], "{text}");
         }
         let sock = parse("refclock SOCK /run/chrony.webntpd.sock:perm=0660 refid WEB");
-        assert_eq!(
-            sock[0].output,
-            Output::Sock("/run/chrony.webntpd.sock".into())
-        );
+        assert_eq!(sock[0].output, Output::of_path("/run/chrony.webntpd.sock"));
     }
 
     #[test]

@@ -61,6 +61,9 @@ impl Status {
                     Length(decision.error_at(clock.raw)),
                 )
             }
+            (Err(NoDecision::NothingNew), _) if let Some(why) = &self.ledger.reason => {
+                format!("nothing published: {why}")
+            }
             (Err(why), _) => format!("nothing published: {why}"),
         }
     }

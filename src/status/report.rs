@@ -7,14 +7,10 @@
 
 use super::Status;
 use super::ledger::{OutputLedger, SourceLedger, State};
-use crate::engine::leap::Leap;
 use crate::engine::snapshot::{SourceView, Tally};
 use crate::engine::source::Fault;
 use crate::engine::time::{Raw, Span};
 use crate::sys::clock::ClockPair;
-use crate::sys::reader::Reader;
-use crate::sys::shm::ReaderState;
-use crate::sys::sock::Listener;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -166,11 +162,12 @@ impl Report {
         let Status {
             snapshot,
             clock,
-            refused,
             ledger,
+            ..
         } = status;
-        let reason = snapshot.outcome.as_ref().err().map(ToString::to_string);
-        let reason = reason.or_else(|| refused.clone());
+        // A cycle without news leaves the reason of the one before.
+        let undecided = || snapshot.outcome.as_ref().err().map(ToString::to_string);
+        let reason = ledger.reason.clone().or_else(undecided);
         let sources = ledger.sources.iter().zip(&snapshot.sources);
         Self {
             format: FORMAT,
@@ -194,7 +191,7 @@ impl Report {
                     rate_ppb: decision.rate.as_ppb(),
                     rate_lo_ppb: decision.rates.lo.as_ppb(),
                     rate_hi_ppb: decision.rates.hi.as_ppb(),
-                    leap: leap(decision.leap),
+                    leap: decision.leap.name().to_owned(),
                 }
             }),
             sources: sources
@@ -239,7 +236,7 @@ impl Source {
                 delay_ns: reading.delay.as_nanos(),
                 jitter_ns: reading.estimate.jitter.as_nanos(),
                 rate_ppb: reading.estimate.rate.as_ppb(),
-                leap: reading.leap.map(leap),
+                leap: reading.leap.map(|leap| leap.name().to_owned()),
             }),
             last_sample_ns: counts.last_sample.map(age),
             samples: counts.samples,
@@ -272,41 +269,14 @@ impl Source {
 
 impl Output {
     fn new(counts: &OutputLedger) -> Self {
-        let reader = counts.reader.map(|reader| match reader {
-            Reader::Segment(ReaderState::Live) => "live",
-            Reader::Segment(ReaderState::Attached) => "attached",
-            Reader::Socket(Listener::Bound) => "bound",
-            Reader::Segment(ReaderState::Absent) | Reader::Socket(Listener::Absent) => "absent",
-        });
         Self {
             name: counts.output.to_string(),
             written: counts.written,
             failed: counts.failed,
-            reader: reader.map(str::to_owned),
+            reader: counts.reader.map(|reader| reader.name().to_owned()),
             trouble: counts.trouble.clone(),
         }
     }
-}
-
-impl State {
-    /// In a word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Publishing => "publishing",
-            Self::Refused => "refused",
-            Self::Undecided => "undecided",
-        }
-    }
-}
-
-fn leap(leap: Leap) -> String {
-    let name = match leap {
-        Leap::None => "none",
-        Leap::Insert => "insert",
-        Leap::Delete => "delete",
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]
@@ -369,15 +339,46 @@ mod tests {
     }
 
     #[test]
+    fn a_cycle_without_news_keeps_the_reason_of_the_one_before() {
+        for (mut status, state, reason) in [
+            (rig::refused(), "refused", "SHM(2): no room"),
+            (rig::silent(), "undecided", "no usable source"),
+        ] {
+            status.snapshot.outcome = Err(crate::engine::snapshot::NoDecision::NothingNew);
+            status.refused = None;
+            let snapshot = status.snapshot.clone();
+            status.ledger.cycle_ended(&snapshot, None, status.clock);
+            let report = Report::new(&status, status.clock.raw);
+            assert_eq!(report.state, state);
+            assert_eq!(report.reason.as_deref(), Some(reason));
+            assert_eq!(report.summary, format!("nothing published: {reason}"));
+        }
+    }
+
+    #[test]
+    fn an_output_that_takes_nothing_says_nothing_of_its_reader_and_one_not_opened_lost_nothing() {
+        let mut status = rig::status();
+        let output = status.ledger.outputs[0].output.clone();
+        let told = |status: &Status| Report::new(status, status.clock.raw).outputs.remove(0);
+        status.ledger.not_opened(&output, "no room".into());
+        let opened = told(&status);
+        assert_eq!((opened.written, opened.failed), (1, 0));
+        assert_eq!(opened.trouble.as_deref(), Some("no room"));
+        status.ledger.not_written(&output, "no room".into());
+        let failed = told(&status);
+        assert_eq!((failed.reader, failed.failed), (None, 1));
+    }
+
+    #[test]
     fn a_cycle_without_news_changes_no_state() {
         let mut status = rig::status();
         status.snapshot.outcome = Err(crate::engine::snapshot::NoDecision::NothingNew);
         let snapshot = status.snapshot.clone();
-        status.ledger.cycle_ended(&snapshot, false, status.clock);
+        status.ledger.cycle_ended(&snapshot, None, status.clock);
         assert!(Report::new(&status, status.clock.raw).is_publishing());
         status.snapshot.outcome = Err(crate::engine::snapshot::NoDecision::NoCandidates);
         let snapshot = status.snapshot.clone();
-        status.ledger.cycle_ended(&snapshot, false, status.clock);
+        status.ledger.cycle_ended(&snapshot, None, status.clock);
         let report = Report::new(&status, status.clock.raw);
         assert_eq!(
             (report.state.as_str(), report.reason.as_deref()),

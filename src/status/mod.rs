@@ -6,10 +6,12 @@
 //! * `table`, `tracking`: a report for people
 //! * `columns`, `words`: what these are made of
 //! * `control`: the socket on which the daemon hands out its report
+//! * `door`: a listener that can be let go of at once
 //! * `metrics`: the same for Prometheus
 
 mod columns;
 pub mod control;
+mod door;
 pub mod ledger;
 pub mod metrics;
 pub mod report;

@@ -17,6 +17,11 @@ use std::collections::BTreeMap;
 /// The form of the report: another number when a member changes its meaning.
 pub const FORMAT: u32 = 1;
 
+/// How long a daemon that is alive may be without a sign of it: four of its cycles, and ten seconds on a busy machine.
+pub fn patience(cycle: Span) -> Span {
+    cycle.times(4).max(Span::from_secs(10))
+}
+
 /// All that the daemon knows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -205,6 +210,12 @@ impl Report {
         }
     }
 
+    /// How long no cycle has ended, if that is longer than in a daemon that is alive.
+    pub fn hangs(&self) -> Option<Span> {
+        let idle = Span::from_nanos(self.age_ns.unwrap_or(self.uptime_ns));
+        (idle > patience(Span::from_nanos(self.cycle_ns))).then_some(idle)
+    }
+
     /// Whether samples are being handed on.
     pub fn is_publishing(&self) -> bool {
         self.state == State::Publishing.name()
@@ -367,6 +378,23 @@ mod tests {
         status.ledger.not_written(&output, "no room".into());
         let failed = told(&status);
         assert_eq!((failed.reader, failed.failed), (None, 1));
+    }
+
+    #[test]
+    fn a_daemon_hangs_when_four_cycles_and_ten_seconds_have_passed_without_the_end_of_one() {
+        let hangs = |cycle: i64, age: Option<i64>, uptime: i64| {
+            let second = 1_000_000_000;
+            let report = Report {
+                cycle_ns: cycle * second,
+                age_ns: age.map(|age| age * second),
+                uptime_ns: uptime * second,
+                ..Report::default()
+            };
+            report.hangs().is_some()
+        };
+        assert!(!hangs(16, Some(64), 1_000) && hangs(16, Some(65), 1_000));
+        assert!(!hangs(1, Some(10), 1_000) && hangs(1, Some(11), 1_000));
+        assert!(!hangs(16, None, 64) && hangs(16, None, 65));
     }
 
     #[test]

@@ -499,7 +499,7 @@ mod tests {
             rig::refused(),
             rig::status(),
         ];
-        for leap in Leap::ALL {
+        for leap in [Leap::None, Leap::Insert, Leap::Delete] {
             let mut status = rig::status();
             let (decision, _) = status.ledger.last.as_mut().expect("it publishes");
             decision.leap = leap;

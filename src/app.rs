@@ -14,7 +14,6 @@ use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tracing::{info, warn};
 
 /// The real world.
@@ -23,21 +22,8 @@ pub struct Live {
     file: Option<PathBuf>,
     tls: Arc<Tls>,
     known_time: KnownTime,
-    control: Option<Listener<Control>>,
+    control: Option<(Control, ControlSocket)>,
     metrics: Option<(Metrics, MetricsServer)>,
-}
-
-/// Something that is listened on, as long as this lives.
-struct Listener<C> {
-    /// What the configuration says of it.
-    config: C,
-    task: AbortHandle,
-}
-
-impl<C> Drop for Listener<C> {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 impl Live {
@@ -111,25 +97,28 @@ impl World for Live {
 }
 
 impl Live {
-    /// Opens the control socket, or says why there is none: no reason to keep the time to ourselves.
+    /// Opens the control socket where `config` has it, or says why that cannot be, which is no reason to keep the time to ourselves;
+    /// then it stays where it is.
     fn listen_for_control(&mut self, config: Option<&Control>, status: watch::Receiver<Status>) {
-        if self.control.as_ref().map(|open| &open.config) == config {
+        if self.control.as_ref().map(|(config, _)| config) == config {
             return;
         }
-        // The new one may be at the path of the old one.
-        self.control = None;
         let Some(config) = config else {
+            self.control = None;
             return;
         };
-        match ControlSocket::bind(&config.path, config.mode) {
-            Ok(socket) => {
-                self.control = Some(Listener {
-                    config: config.clone(),
-                    task: tokio::spawn(socket.run(status)).abort_handle(),
-                });
+        let before = self.control.as_ref();
+        let socket = before.map(|(_, socket)| socket);
+        match (
+            ControlSocket::start(&config.path, config.mode, socket, status),
+            before,
+        ) {
+            (Ok(socket), _) => self.control = Some((config.clone(), socket)),
+            (Err(why), Some((before, _))) => {
+                warn!("{why}; the one at {} stays", before.path.display());
             }
-            Err(why @ BindError::NoDirectory(_)) => info!("{why}"),
-            Err(why) => warn!("{why}"),
+            (Err(why @ BindError::NoDirectory(_)), None) => info!("{why}"),
+            (Err(why), None) => warn!("{why}"),
         }
     }
 
@@ -190,5 +179,63 @@ pub fn load(file: &Path) -> Result<Config, String> {
         )),
         Ok(config) => Ok(config),
         Err(problems) => Err(problems.to_string().trim_end().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::time::Span;
+    use crate::status::control::ask;
+    use crate::status::rig;
+    use crate::sys::clock::raw_now;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn listening(path: &Path, mode: u32) -> Config {
+        Config {
+            control: Some(Control {
+                path: path.to_owned(),
+                mode,
+            }),
+            ..Config::of(Vec::new())
+        }
+    }
+
+    async fn answers(path: &Path) -> bool {
+        ask(path, raw_now() + Span::from_secs(3_600)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_reload_that_changes_the_control_socket_leaves_one_where_it_is_to_be() {
+        let name = format!("webntpd-app-{}", std::process::id());
+        let place = std::env::temp_dir().join(name);
+        fs::create_dir_all(&place).unwrap();
+        let (old, new) = (place.join("old.sock"), place.join("new.sock"));
+        let (status, _) = watch::channel(rig::status());
+        let mut live = Live::new(None);
+        let mut listen = |config: &Config| live.listen(config, status.subscribe());
+
+        listen(&listening(&old, 0o600)).unwrap();
+        listen(&listening(&old, 0o666)).unwrap();
+        let mode = fs::symlink_metadata(&old).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o666);
+        assert!(answers(&old).await, "its mode changed");
+
+        listen(&listening(&new, 0o666)).unwrap();
+        assert!(answers(&new).await && !old.exists(), "its path changed");
+
+        fs::write(&old, "in the way").unwrap();
+        listen(&listening(&old, 0o666)).unwrap();
+        assert!(answers(&new).await, "it stays where it was");
+        fs::remove_file(&old).unwrap();
+        listen(&listening(&old, 0o666)).unwrap();
+        assert!(answers(&old).await && !new.exists(), "and is tried again");
+
+        let mut none = listening(&old, 0o666);
+        none.control = None;
+        listen(&none).unwrap();
+        assert!(!old.exists());
+        fs::remove_dir(place).unwrap();
     }
 }

@@ -23,12 +23,13 @@ mod segment;
 mod source;
 mod view;
 
+use super::socket::{Socket, ask};
 use super::{Exit, complain, run_to_end};
 use crate::config::{Config, Output, Source};
 use crate::engine::time::{Span, Utc};
 use crate::net::KnownTime;
-use crate::status::control::{self, AskError};
-use crate::status::report::Report;
+use crate::status::control::AskError;
+use crate::status::report::{Report, patience};
 use crate::sys::clock::system_now;
 use crate::sys::shm::{Look, ShmError, Unit, look};
 use anyhow::Context;
@@ -59,19 +60,11 @@ line makes no sense.";
 /// Of a unit that no configuration names.
 const USUAL_UNIT: u8 = 2;
 
-/// A writer that misses this many of its cycles is silent.
-const CYCLES: i64 = 4;
-
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]
 pub(super) struct Arguments {
-    /// The configuration of webntpd
-    #[arg(long, value_name = "FILE", default_value = super::daemon::DEFAULT_CONFIG)]
-    config: PathBuf,
-
-    /// The daemon's control socket [default: that of the configuration, else /run/webntpd/control.sock]
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    #[command(flatten)]
+    socket: Socket,
 
     /// One JSON object
     #[arg(long)]
@@ -115,12 +108,9 @@ fn try_run(arguments: &Arguments) -> anyhow::Result<bool> {
 /// Looks at all links at once, and tells them in their order.
 async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
     let person = Person::named(USER);
-    let seen = Seen::look(&arguments.config, person.as_ref());
+    let seen = Seen::look(&arguments.socket.config, person.as_ref());
     let config = seen.config();
-    let socket = arguments.socket.clone().unwrap_or_else(|| {
-        let control = config.and_then(|config| config.control.clone());
-        control.unwrap_or_default().path
-    });
+    let socket = arguments.socket.path_in(config);
     let outputs = config.map(Config::outputs);
     let sources = match config {
         Some(config) if !arguments.no_network => config.sources.clone(),
@@ -213,7 +203,7 @@ impl Local {
         person: Option<Person>,
     ) -> anyhow::Result<Self> {
         let (asked, systemd, (daemons, views)) = tokio::try_join!(
-            spawn_blocking(move || control::ask(&socket).map(|(report, _)| report)),
+            async { Ok(ask(&socket).await.map(|(report, _)| report)) },
             spawn_blocking(systemd),
             spawn_blocking(|| {
                 let daemons = reader::running();
@@ -245,7 +235,7 @@ impl Local {
             None => links.push(Link::skipped("systemd unit", "systemd does not run here")),
         }
         links.extend(daemon::judge(&self.asked, config));
-        let quiet = config.map_or(Span::ZERO, |config| config.cycle.times(CYCLES));
+        let quiet = config.map_or(Span::ZERO, |config| patience(config.cycle));
         match &self.look {
             Some(Ok(look)) => {
                 let quiet = quiet.max(crate::status::segment::QUIET);

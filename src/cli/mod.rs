@@ -13,6 +13,7 @@ mod query;
 mod serve;
 mod setup;
 mod shm;
+mod socket;
 mod sources;
 pub mod tool;
 mod tracking;

@@ -11,8 +11,10 @@ mod facts;
 mod lines;
 mod numbers;
 
+use super::run_to_end;
+use super::socket::{Socket, ask};
 use crate::config;
-use crate::status::control::{AskError, ask};
+use crate::status::control::AskError;
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use facts::Facts;
@@ -26,14 +28,8 @@ pub(super) struct Arguments {
     #[arg(value_name = "DAEMON")]
     daemon: Daemon,
 
-    /// The configuration of webntpd; it is read for the numbers only while no webntpd runs
-    #[arg(long, value_name = "FILE", default_value = super::daemon::DEFAULT_CONFIG)]
-    config: PathBuf,
-
-    /// Where the running webntpd is asked [default: what the configuration says, else
-    /// /run/webntpd/control.sock]
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    #[command(flatten)]
+    socket: Socket,
 
     /// For chrony: by a socket of chronyd's, even if none is configured yet
     #[arg(long)]
@@ -76,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let what = "only chronyd reads a socket; leave out --sock\n";
         return Err(clap::Error::raw(ErrorKind::ArgumentConflict, what).into());
     }
-    let facts = facts(&arguments.config, arguments.socket.as_deref())?;
+    let facts = run_to_end(async { Ok(facts(&arguments.socket).await?) })?;
     let lines = lines::lines(arguments.daemon, &facts, arguments.sock)?;
     match io::stdout().write_all(lines.as_bytes()) {
         // Whoever closed the pipe has seen enough.
@@ -86,12 +82,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The running daemon goes before the file, which may have been edited since.
-fn facts(file: &Path, socket: Option<&Path>) -> Result<Facts, Unknown> {
+async fn facts(socket: &Socket) -> Result<Facts, Unknown> {
+    let file = socket.config.as_path();
     let config = config::load(file);
     let configured = config.as_ref().ok();
-    let control = configured.and_then(|config| config.control.clone());
-    let control = control.unwrap_or_default();
-    match ask(socket.unwrap_or(&control.path)) {
+    match ask(&socket.path_in(configured)).await {
         Ok((report, _)) => Ok(Facts::observed(&report, configured)),
         Err(ask @ AskError::NoDaemon(_)) => match config {
             Ok(config) => Ok(Facts::configured(&config, file)),

@@ -3,7 +3,8 @@
 //! In: what must hold, and for how long to wait. Out: an exit code; on standard error what is waited for. It looks at the daemon's
 //! last decision: an offset is that of the last cycle, so a clock that is set is known to be right after the next one.
 
-use super::watch::{PAUSE, Socket, ask};
+use super::socket::{Socket, ask, ask_until};
+use super::watch::PAUSE;
 use super::{complain, run_to_end};
 use crate::config;
 use crate::engine::time::{Raw, Span};
@@ -14,10 +15,14 @@ use crate::sys::clock::{raw_now, sleep_until};
 use anyhow::bail;
 use clap::Args;
 use std::future;
+use std::path::Path;
 
 /// After how many polls, or cycles, that brought nothing what was published is no longer held to be current: as many as a
 /// source may miss.
 const PATIENCE: i64 = 4;
+
+/// What the first look may take although the timeout is shorter.
+const ONE_LOOK: Span = Span::from_secs(2);
 
 const EXIT_CODES: &str = "\
 An offset is that of the daemon's last cycle: after the clock was set it takes another one until the new offset is \
@@ -36,7 +41,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DURATION", value_parser = config::duration)]
     max_bound: Option<Span>,
 
-    /// Give up after this time; 0s looks once [default: never]
+    /// Give up after this time; 0s looks once, which may take 2 s [default: never]
     #[arg(long, value_name = "DURATION", value_parser = config::duration)]
     timeout: Option<Span>,
 
@@ -46,10 +51,12 @@ pub(super) struct Arguments {
 
 /// Waits. The daemon may be starting: that it is not there, or may not be asked, is no reason to give up.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let path = arguments.socket.path();
     run_to_end(async {
         let deadline = arguments.timeout.map(|timeout| raw_now() + timeout);
         let mut told = Told::default();
-        let Some(mut obstacle) = look(arguments).await? else {
+        let first = deadline.map(|deadline| deadline.max(raw_now() + ONE_LOOK));
+        let Some(mut obstacle) = look(&path, first, arguments).await else {
             return Ok(());
         };
         loop {
@@ -61,10 +68,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             told.tell(&obstacle);
             let next = async {
                 sleep_until(raw_now() + PAUSE).await;
-                look(arguments).await
+                look(&path, deadline, arguments).await
             };
             tokio::select! {
-                looked = next => match looked? {
+                looked = next => match looked {
                     Some(next) => obstacle = next,
                     None => return Ok(()),
                 },
@@ -74,12 +81,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })
 }
 
-/// What is still in the way, if anything.
-async fn look(arguments: &Arguments) -> anyhow::Result<Option<String>> {
-    Ok(match ask(&arguments.socket.path).await? {
+/// What is still in the way, if anything; the daemon must have answered by `due`.
+async fn look(path: &Path, due: Option<Raw>, arguments: &Arguments) -> Option<String> {
+    let asked = match due {
+        Some(due) => ask_until(path, due).await,
+        None => ask(path).await,
+    };
+    match asked {
         Ok((report, _)) => obstacle(&report, arguments.max_offset, arguments.max_bound),
         Err(why) => Some(why.to_string()),
-    })
+    }
 }
 
 async fn passed(deadline: Option<Raw>) {
@@ -99,12 +110,8 @@ fn obstacle(report: &Report, max_offset: Option<Span>, max_bound: Option<Span>) 
     };
     let [published, offset, bound] =
         [tracking.age_ns, tracking.offset_ns, tracking.bound_ns].map(Span::from_nanos);
-    if let Some(cycle) = report
-        .age_ns
-        .filter(|age| *age > report.cycle_ns.saturating_mul(PATIENCE))
-    {
-        let since = long(Span::from_nanos(cycle));
-        return Some(format!("webntpd's last cycle ended {since} ago"));
+    if let Some(idle) = report.hangs() {
+        return Some(format!("webntpd's last cycle ended {} ago", long(idle)));
     }
     if published > freshness(report) {
         return Some(format!(

@@ -3,17 +3,16 @@
 //! In: a path to its control socket. Out: the report as text or as the line of JSON that came. Nothing is asked of the daemon
 //! but its report, and nothing in it changes.
 
+use super::socket::{Socket, ask};
 use super::{complain, run_to_end};
-use crate::config::Control;
 use crate::engine::time::Span;
-use crate::status::control::{self, AskError};
 use crate::status::report::{FORMAT, Report};
 use crate::sys::clock::{raw_now, sleep_until};
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
 use clap::Args;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How often the daemon is asked whether a cycle has ended, or whether it is there at all.
 pub(super) const PAUSE: Span = Span::from_secs(1);
@@ -34,14 +33,6 @@ system clock is behind, a rate when the raw clock is slow. What is not known is 
 Exit code 0: done, also when the daemon publishes nothing; what is shown says why (webntp waitsync waits until it \
 does). 1: the daemon could not be asked, standard error says why and what to do. 2: the command line makes no \
 sense.";
-
-/// Where the daemon is asked.
-#[derive(Debug, Args)]
-pub(super) struct Socket {
-    /// The daemon's control socket, `path` in [control] of its configuration
-    #[arg(long = "socket", value_name = "PATH", default_value_os_t = Control::default().path)]
-    pub(super) path: PathBuf,
-}
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -66,24 +57,18 @@ pub(super) struct Options {
 pub(super) fn show(options: &Options, text: impl Fn(&Report) -> String) -> anyhow::Result<()> {
     let mut screen = Screen::new(options, text);
     let Some(every) = options.watch else {
-        let (report, line) = control::ask(&options.socket.path)?;
+        let (report, line) = run_to_end(async { Ok(ask(&options.socket.path()).await?) })?;
         return screen.show(&report, &line).map(drop);
     };
+    let path = options.socket.path();
     run_to_end(async {
         let mut signals = Signals::new(&Signal::ENDING).context("cannot catch signals")?;
         let every = every.map(|seconds| Span::from_secs(seconds.into()));
         tokio::select! {
             _ = signals.next() => Ok(()),
-            result = watch(&options.socket.path, every, screen) => result,
+            result = watch(&path, every, screen) => result,
         }
     })
-}
-
-/// Asks the daemon without stopping this thread.
-pub(super) async fn ask(path: &Path) -> anyhow::Result<Result<(Report, String), AskError>> {
-    let path = path.to_owned();
-    let asked = tokio::task::spawn_blocking(move || control::ask(&path));
-    asked.await.context("cannot ask the daemon")
 }
 
 /// Goes on until nobody reads. A daemon that was never there is not waited for.
@@ -95,7 +80,7 @@ async fn watch<F: Fn(&Report) -> String>(
     let mut shown = None;
     let mut away = None;
     loop {
-        match ask(path).await? {
+        match ask(path).await {
             Ok((report, line)) => {
                 if away.take().is_some() {
                     complain("webntpd is back");

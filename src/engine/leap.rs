@@ -14,6 +14,20 @@ pub enum Leap {
     Delete,
 }
 
+impl Leap {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::None, Self::Insert, Self::Delete];
+
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Insert => "insert",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 /// A warning is due only this long before the event.
 const NOTICE: Span = Span::from_secs(86_400);
 

@@ -145,6 +145,15 @@ pub enum Tally {
 }
 
 impl Tally {
+    /// One of each kind.
+    pub const ALL: [Self; 5] = [
+        Self::Best,
+        Self::Survivor,
+        Self::Outlier,
+        Self::Falseticker,
+        Self::Unusable(Unusable::NoSample),
+    ];
+
     /// The mark that chronyc gives it.
     pub fn symbol(self) -> char {
         match self {

@@ -28,6 +28,8 @@ pub struct Ledger {
     pub reloads_refused: u64,
     /// How the last cycle ended that had any news.
     pub state: State,
+    /// Why that one handed nothing on, if it did not.
+    pub reason: Option<String>,
     /// The last decision that some output took, and the clocks when it did.
     pub last: Option<(Decision, ClockPair)>,
     /// In the order of the configuration.
@@ -47,6 +49,26 @@ pub enum State {
     Refused,
     /// The time is not known.
     Undecided,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Starting,
+        Self::Publishing,
+        Self::Refused,
+        Self::Undecided,
+    ];
+
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Publishing => "publishing",
+            Self::Refused => "refused",
+            Self::Undecided => "undecided",
+        }
+    }
 }
 
 /// What is counted of one source, and what the configuration says of it.
@@ -89,7 +111,7 @@ pub struct OutputLedger {
     pub failed: u64,
     /// Whether anybody reads, as far as the last sample told.
     pub reader: Option<Reader>,
-    /// Why it did not take the last sample, or what a person should do although it did.
+    /// Why it did not take the last sample, or could not be opened, or what a person should do although it takes them.
     pub trouble: Option<String>,
 }
 
@@ -104,6 +126,7 @@ impl Ledger {
             reloads: 0,
             reloads_refused: 0,
             state: State::Starting,
+            reason: None,
             last: None,
             sources: Vec::new(),
             outputs: Vec::new(),
@@ -185,30 +208,45 @@ impl Ledger {
         }
     }
 
-    /// An output did not take a sample, and why.
-    pub fn not_written(&mut self, to: &Output, why: String) {
-        if let Some(output) = self.output(to) {
-            output.failed += 1;
+    /// An output could not be opened, and why. It is tried again with each sample; none has been lost yet.
+    pub fn not_opened(&mut self, output: &Output, why: String) {
+        if let Some(output) = self.output(output) {
             output.trouble = Some(why);
         }
     }
 
-    /// A cycle ended, at whose end the clocks showed `clock`.
-    pub fn cycle_ended(&mut self, snapshot: &Snapshot, refused: bool, clock: ClockPair) {
+    /// An output did not take a sample, and why. Of its reader nothing is known then.
+    pub fn not_written(&mut self, to: &Output, why: String) {
+        if let Some(output) = self.output(to) {
+            output.failed += 1;
+            output.reader = None;
+            output.trouble = Some(why);
+        }
+    }
+
+    /// A cycle ended, at whose end the clocks showed `clock`; `refused` says why nobody got its decision.
+    pub fn cycle_ended(&mut self, snapshot: &Snapshot, refused: Option<&str>, clock: ClockPair) {
         self.cycles += 1;
         for (source, view) in self.sources.iter_mut().zip(&snapshot.sources) {
             source.falseticker += u64::from(view.tally == Tally::Falseticker);
             source.steps += u64::from(view.reading.is_some_and(|reading| reading.misfits > 0));
         }
-        match snapshot.outcome {
-            Ok(_) if refused => self.state = State::Refused,
-            Ok(decision) => {
+        match (&snapshot.outcome, refused) {
+            (Ok(_), Some(why)) => {
+                self.state = State::Refused;
+                self.reason = Some(why.to_owned());
+            }
+            (Ok(decision), None) => {
                 self.state = State::Publishing;
-                self.last = Some((decision, clock));
+                self.reason = None;
+                self.last = Some((*decision, clock));
             }
             // Sources that are asked more rarely than a cycle leave some without news.
-            Err(NoDecision::NothingNew) => {}
-            Err(_) => self.state = State::Undecided,
+            (Err(NoDecision::NothingNew), _) => {}
+            (Err(why), _) => {
+                self.state = State::Undecided;
+                self.reason = Some(why.to_string());
+            }
         }
         if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
             self.resets += 1;

@@ -6,10 +6,12 @@
 //! * `table`, `tracking`: a report for people
 //! * `columns`, `words`: what these are made of
 //! * `control`: the socket on which the daemon hands out its report
+//! * `door`: a listener that can be let go of at once
 //! * `metrics`: the same for Prometheus
 
 mod columns;
 pub mod control;
+mod door;
 pub mod ledger;
 pub mod metrics;
 pub mod report;
@@ -60,6 +62,9 @@ impl Status {
                     Signed(clock.offset(decision.theta_at(clock.raw))),
                     Length(decision.error_at(clock.raw)),
                 )
+            }
+            (Err(NoDecision::NothingNew), _) if let Some(why) = &self.ledger.reason => {
+                format!("nothing published: {why}")
             }
             (Err(why), _) => format!("nothing published: {why}"),
         }

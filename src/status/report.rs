@@ -8,14 +8,10 @@
 use super::Status;
 use super::ledger::{OutputLedger, SourceLedger, State};
 use crate::config;
-use crate::engine::leap::Leap;
 use crate::engine::snapshot::{SourceView, Tally};
 use crate::engine::source::Fault;
 use crate::engine::time::{Raw, Span};
 use crate::sys::clock::ClockPair;
-use crate::sys::reader::Reader;
-use crate::sys::shm::ReaderState;
-use crate::sys::sock::Listener;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -25,6 +21,11 @@ pub const FORMAT: u32 = 1;
 /// Kinds of outputs.
 const SHM: &str = "shm";
 const SOCK: &str = "sock";
+
+/// How long a daemon that is alive may be without a sign of it: four of its cycles, and ten seconds on a busy machine.
+pub fn patience(cycle: Span) -> Span {
+    cycle.times(4).max(Span::from_secs(10))
+}
 
 /// All that the daemon knows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,11 +178,12 @@ impl Report {
         let Status {
             snapshot,
             clock,
-            refused,
             ledger,
+            ..
         } = status;
-        let reason = snapshot.outcome.as_ref().err().map(ToString::to_string);
-        let reason = reason.or_else(|| refused.clone());
+        // A cycle without news leaves the reason of the one before.
+        let undecided = || snapshot.outcome.as_ref().err().map(ToString::to_string);
+        let reason = ledger.reason.clone().or_else(undecided);
         let sources = ledger.sources.iter().zip(&snapshot.sources);
         Self {
             format: FORMAT,
@@ -205,7 +207,7 @@ impl Report {
                     rate_ppb: decision.rate.as_ppb(),
                     rate_lo_ppb: decision.rates.lo.as_ppb(),
                     rate_hi_ppb: decision.rates.hi.as_ppb(),
-                    leap: leap(decision.leap),
+                    leap: decision.leap.name().to_owned(),
                 }
             }),
             sources: sources
@@ -217,6 +219,12 @@ impl Report {
             reloads: ledger.reloads,
             reloads_refused: ledger.reloads_refused,
         }
+    }
+
+    /// How long no cycle has ended, if that is longer than in a daemon that is alive.
+    pub fn hangs(&self) -> Option<Span> {
+        let idle = Span::from_nanos(self.age_ns.unwrap_or(self.uptime_ns));
+        (idle > patience(Span::from_nanos(self.cycle_ns))).then_some(idle)
     }
 
     /// Whether samples are being handed on.
@@ -250,7 +258,7 @@ impl Source {
                 delay_ns: reading.delay.as_nanos(),
                 jitter_ns: reading.estimate.jitter.as_nanos(),
                 rate_ppb: reading.estimate.rate.as_ppb(),
-                leap: reading.leap.map(leap),
+                leap: reading.leap.map(|leap| leap.name().to_owned()),
             }),
             last_sample_ns: counts.last_sample.map(age),
             samples: counts.samples,
@@ -283,12 +291,6 @@ impl Source {
 
 impl Output {
     fn new(counts: &OutputLedger) -> Self {
-        let reader = counts.reader.map(|reader| match reader {
-            Reader::Segment(ReaderState::Live) => "live",
-            Reader::Segment(ReaderState::Attached) => "attached",
-            Reader::Socket(Listener::Bound) => "bound",
-            Reader::Segment(ReaderState::Absent) | Reader::Socket(Listener::Absent) => "absent",
-        });
         Self {
             name: counts.output.to_string(),
             kind: match counts.output {
@@ -303,7 +305,7 @@ impl Output {
                 .map(|path| path.to_string_lossy().into_owned()),
             written: counts.written,
             failed: counts.failed,
-            reader: reader.map(str::to_owned),
+            reader: counts.reader.map(|reader| reader.name().to_owned()),
             trouble: counts.trouble.clone(),
         }
     }
@@ -318,27 +320,6 @@ impl Output {
             _ => None,
         }
     }
-}
-
-impl State {
-    /// In a word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Publishing => "publishing",
-            Self::Refused => "refused",
-            Self::Undecided => "undecided",
-        }
-    }
-}
-
-fn leap(leap: Leap) -> String {
-    let name = match leap {
-        Leap::None => "none",
-        Leap::Insert => "insert",
-        Leap::Delete => "delete",
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]
@@ -420,15 +401,63 @@ mod tests {
     }
 
     #[test]
+    fn a_cycle_without_news_keeps_the_reason_of_the_one_before() {
+        for (mut status, state, reason) in [
+            (rig::refused(), "refused", "SHM(2): no room"),
+            (rig::silent(), "undecided", "no usable source"),
+        ] {
+            status.snapshot.outcome = Err(crate::engine::snapshot::NoDecision::NothingNew);
+            status.refused = None;
+            let snapshot = status.snapshot.clone();
+            status.ledger.cycle_ended(&snapshot, None, status.clock);
+            let report = Report::new(&status, status.clock.raw);
+            assert_eq!(report.state, state);
+            assert_eq!(report.reason.as_deref(), Some(reason));
+            assert_eq!(report.summary, format!("nothing published: {reason}"));
+        }
+    }
+
+    #[test]
+    fn an_output_that_takes_nothing_says_nothing_of_its_reader_and_one_not_opened_lost_nothing() {
+        let mut status = rig::status();
+        let output = status.ledger.outputs[0].output.clone();
+        let told = |status: &Status| Report::new(status, status.clock.raw).outputs.remove(0);
+        status.ledger.not_opened(&output, "no room".into());
+        let opened = told(&status);
+        assert_eq!((opened.written, opened.failed), (1, 0));
+        assert_eq!(opened.trouble.as_deref(), Some("no room"));
+        status.ledger.not_written(&output, "no room".into());
+        let failed = told(&status);
+        assert_eq!((failed.reader, failed.failed), (None, 1));
+    }
+
+    #[test]
+    fn a_daemon_hangs_when_four_cycles_and_ten_seconds_have_passed_without_the_end_of_one() {
+        let hangs = |cycle: i64, age: Option<i64>, uptime: i64| {
+            let second = 1_000_000_000;
+            let report = Report {
+                cycle_ns: cycle * second,
+                age_ns: age.map(|age| age * second),
+                uptime_ns: uptime * second,
+                ..Report::default()
+            };
+            report.hangs().is_some()
+        };
+        assert!(!hangs(16, Some(64), 1_000) && hangs(16, Some(65), 1_000));
+        assert!(!hangs(1, Some(10), 1_000) && hangs(1, Some(11), 1_000));
+        assert!(!hangs(16, None, 64) && hangs(16, None, 65));
+    }
+
+    #[test]
     fn a_cycle_without_news_changes_no_state() {
         let mut status = rig::status();
         status.snapshot.outcome = Err(crate::engine::snapshot::NoDecision::NothingNew);
         let snapshot = status.snapshot.clone();
-        status.ledger.cycle_ended(&snapshot, false, status.clock);
+        status.ledger.cycle_ended(&snapshot, None, status.clock);
         assert!(Report::new(&status, status.clock.raw).is_publishing());
         status.snapshot.outcome = Err(crate::engine::snapshot::NoDecision::NoCandidates);
         let snapshot = status.snapshot.clone();
-        status.ledger.cycle_ended(&snapshot, false, status.clock);
+        status.ledger.cycle_ended(&snapshot, None, status.clock);
         let report = Report::new(&status, status.clock.raw);
         assert_eq!(
             (report.state.as_str(), report.reason.as_deref()),

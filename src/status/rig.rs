@@ -31,9 +31,10 @@ pub(crate) fn refused() -> Status {
     let mut status = status();
     status.refused = Some("SHM(2): no room".into());
     let snapshot = status.snapshot.clone();
-    status.ledger.cycle_ended(&snapshot, true, status.clock);
-    status.ledger.outputs[0].failed += 1;
-    status.ledger.outputs[0].trouble = Some("no room".into());
+    let refused = status.refused.as_deref();
+    status.ledger.cycle_ended(&snapshot, refused, status.clock);
+    let output = status.ledger.outputs[0].output.clone();
+    status.ledger.not_written(&output, "no room".into());
     status
 }
 
@@ -75,7 +76,7 @@ fn after_a_cycle(ahead_ms: [Option<i64>; NAMES.len()]) -> Status {
         let reader = Some(Reader::Segment(ReaderState::Live));
         ledger.written(&config().outputs()[0], reader, None);
     }
-    ledger.cycle_ended(&snapshot, false, clock);
+    ledger.cycle_ended(&snapshot, None, clock);
     Status {
         snapshot,
         clock,

@@ -224,7 +224,7 @@ Version         : 1.2.3, process 12
         assert_eq!(value(&text, "State"), state);
         let old = "25.500 ms behind true time (slow), as last published";
         assert_eq!(value(&text, "System clock"), old);
-        let output = "SHM(2), read, 1 sample written, 1 failed; no room";
+        let output = "SHM(2), 1 sample written, 1 failed; no room";
         assert_eq!(value(&text, "Output"), output);
     }
 

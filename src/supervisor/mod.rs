@@ -242,7 +242,8 @@ impl<W: World> Supervisor<W> {
         if let (Ok(decision), None) = (&snapshot.outcome, &refused) {
             self.remember(decision, clock);
         }
-        self.ledger.cycle_ended(&snapshot, refused.is_some(), clock);
+        self.ledger
+            .cycle_ended(&snapshot, refused.as_deref(), clock);
         let status = Status {
             snapshot,
             clock,
@@ -356,6 +357,7 @@ fn switch_outputs(
         }
         let (sink, result) = world.output(&output);
         if let Err(error) = result {
+            ledger.not_opened(&output, error.to_string());
             journal.published(&output, &Err(error), now);
         }
         outputs.push((output, sink));

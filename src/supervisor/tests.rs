@@ -32,6 +32,8 @@ struct Stage {
     asked: HashMap<String, usize>,
     reload: Option<Result<Config, String>>,
     outputs: usize,
+    /// What is wrong with the outputs that are opened.
+    not_opened: Option<SinkError>,
     /// Times that are known to have come.
     come: Vec<Utc>,
     /// What the test's clocks show more than the machine's.
@@ -99,12 +101,14 @@ impl super::World for World {
     }
 
     fn output(&mut self, output: &Output) -> (Box<dyn Sink>, Result<(), SinkError>) {
-        self.stage.lock().unwrap().outputs += 1;
+        let mut stage = self.stage.lock().unwrap();
+        stage.outputs += 1;
         let recorder = match output {
             Output::Shm(_) => &self.recorder,
             Output::Sock(_) => &self.other,
         };
-        (Box::new(recorder.clone()), Ok(()))
+        let opened = stage.not_opened.clone().map_or(Ok(()), Err);
+        (Box::new(recorder.clone()), opened)
     }
 
     fn listen(&mut self, _: &Config, _: watch::Receiver<Status>) -> anyhow::Result<()> {
@@ -297,6 +301,21 @@ async fn an_output_that_fails_does_the_others_no_harm_and_counts_only_if_nobody_
     let refused = running.wait_sample(&world.recorder).await;
     assert_eq!((absent.refused, refused.refused), (None, None));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn an_output_that_cannot_be_opened_is_in_trouble_before_the_first_sample() {
+    let world = World::default();
+    let refusal = SinkError::OutOfRange {
+        what: "true time",
+        instant: Utc::from_secs(-1),
+    };
+    world.stage.lock().unwrap().not_opened = Some(refusal.clone());
+    let supervisor = supervisor(&["a"], &world);
+    let status = supervisor.status().borrow().clone();
+    let output = &status.ledger.outputs[0];
+    assert_eq!(output.trouble, Some(refusal.to_string()));
+    assert_eq!((output.written, output.failed), (0, 0));
 }
 
 #[tokio::test]

@@ -13,6 +13,37 @@ pub enum Reader {
 }
 
 impl Reader {
+    /// All that can be known of the reader of a segment.
+    const OF_A_SEGMENT: [Self; 3] = [
+        Self::Segment(ReaderState::Live),
+        Self::Segment(ReaderState::Attached),
+        Self::Segment(ReaderState::Absent),
+    ];
+
+    /// All that can be known of the reader of a socket.
+    const OF_A_SOCKET: [Self; 2] = [
+        Self::Socket(Listener::Bound),
+        Self::Socket(Listener::Absent),
+    ];
+
+    /// All that can be known of the reader of such an output.
+    pub fn alike(self) -> &'static [Self] {
+        match self {
+            Self::Segment(_) => &Self::OF_A_SEGMENT,
+            Self::Socket(_) => &Self::OF_A_SOCKET,
+        }
+    }
+
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Segment(ReaderState::Live) => "live",
+            Self::Segment(ReaderState::Attached) => "attached",
+            Self::Socket(Listener::Bound) => "bound",
+            Self::Segment(ReaderState::Absent) | Self::Socket(Listener::Absent) => "absent",
+        }
+    }
+
     /// Whether there certainly is none.
     pub fn is_absent(self) -> bool {
         matches!(

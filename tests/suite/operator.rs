@@ -1,7 +1,9 @@
 //! What the operator asks the running daemon: `webntp sources`, `webntp tracking`, `webntp waitsync`.
 
 use std::fmt::Write as _;
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -254,6 +256,77 @@ fn waitsync_ends_with_1_at_the_timeout_and_says_what_was_in_the_way() {
         assert_eq!(webntp(&enough).status.code(), Some(0));
         let output = webntp(&["waitsync", "--timeout", "1s", "--max-offset", "1ms"]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
+    });
+}
+
+#[test]
+fn waitsync_keeps_its_timeout_where_somebody_accepts_and_says_nothing() {
+    sandbox::run(|| {
+        let _mute = UnixListener::bind("/run/mute.sock").expect("a socket");
+        let socket = ["--socket", "/run/mute.sock"];
+        let output = webntp(&[&["waitsync", "--timeout", "0s"], &socket[..]].concat());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = words(&output.stderr);
+        assert!(said.contains("it does not answer"), "{said}");
+    });
+}
+
+#[test]
+fn all_commands_ask_where_the_configuration_has_the_socket_and_a_reload_moves_it() {
+    sandbox::run(|| {
+        let fake = fake_ahead_by(0);
+        let text = configuration(&[("tokyo", &fake.url("http", "/json"))]);
+        let control = |path: &str, mode: &str| {
+            format!("{text}\n[control]\npath = \"{path}\"\nmode = \"{mode}\"\n")
+        };
+        let dir = Path::new(DIR);
+        let mut daemon = webntpd::start(dir, &control("/run/one.sock", "0600"));
+        daemon.wait_line("publishing", LIMIT);
+        let file = format!("{DIR}/webntpd.toml");
+        let is_asked = |command: &[&str]| {
+            let output = webntp(&[command, &["--config", &file]].concat());
+            output.status.success()
+        };
+        let all: [&[&str]; 4] = [
+            &["sources"],
+            &["tracking"],
+            &["waitsync", "--timeout", "60s"],
+            &["setup", "chrony"],
+        ];
+        for command in all {
+            assert!(is_asked(command), "{command:?}");
+        }
+        for (path, mode) in [("/run/one.sock", "0666"), ("/run/two.sock", "0666")] {
+            webntpd::write_configuration(dir, &control(path, mode));
+            daemon.signal(Signal::SIGHUP);
+            let changed = poll(LIMIT, || {
+                let found = std::fs::metadata(path).ok()?;
+                (found.permissions().mode() & 0o777 == 0o666).then_some(())
+            });
+            assert!(changed.is_some(), "{path} {mode}");
+            assert!(is_asked(&["sources"]), "{path} {mode}");
+        }
+        let gone = poll(LIMIT, || {
+            (!Path::new("/run/one.sock").exists()).then_some(())
+        });
+        assert!(gone.is_some(), "the old one");
+    });
+}
+
+#[test]
+fn what_a_daemon_of_root_s_left_behind_keeps_no_service_from_its_socket() {
+    sandbox::run_with_users(|| {
+        let fake = fake_ahead_by(0);
+        let text = configuration(&[("tokyo", &fake.url("http", "/json"))]);
+        let file = webntpd::write_configuration(Path::new(DIR), &text);
+        chown(DIR, Some(STRANGER), Some(STRANGER)).expect("the sandbox is root");
+        let socket = format!("{DIR}/control.sock");
+        drop(UnixListener::bind(&socket).expect("a socket"));
+        std::fs::set_permissions(&socket, Permissions::from_mode(0o600)).expect("it is ours");
+        let mut command = webntpd::command_as(STRANGER);
+        let mut daemon = Process::start(command.arg("--config").arg(file));
+        daemon.wait_line("publishing", LIMIT);
+        assert!(shown(&["sources"]).contains("tokyo"));
     });
 }
 

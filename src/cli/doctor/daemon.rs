@@ -10,12 +10,6 @@ use crate::status::table::{Length, Signed};
 const DAEMON: &str = "daemon";
 const UNIT: &str = "systemd unit";
 
-/// Cycles that a daemon which is alive cannot miss.
-const CYCLES: i64 = 4;
-
-/// The least that it is given, on a busy machine.
-const PATIENCE: Span = Span::from_secs(10);
-
 /// What systemd says of webntpd.service, in its words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
@@ -111,11 +105,7 @@ fn judge_report(report: &Report, config: Option<&Config>) -> Vec<Link> {
 }
 
 fn judge_state(report: &Report) -> Link {
-    let limit = Span::from_nanos(report.cycle_ns)
-        .times(CYCLES)
-        .max(PATIENCE);
-    let idle = Span::from_nanos(report.age_ns.unwrap_or(report.uptime_ns));
-    if idle > limit {
+    if let Some(idle) = report.hangs() {
         let text = format!("its last cycle ended {} ago: it hangs", Length(idle));
         return Link::fault(DAEMON, text)
             .remedy("its watchdog should restart it; else systemctl restart webntpd");

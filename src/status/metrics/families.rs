@@ -5,6 +5,9 @@
 
 use super::Scene;
 use super::text::{Samples, Value};
+use crate::engine::leap::Leap;
+use crate::engine::snapshot::Tally;
+use crate::status::ledger::State;
 use crate::status::report::{Reading, Source, Tracking};
 use Kind::{Counter, Gauge};
 use Value::{Count, Flag, Nano};
@@ -41,11 +44,6 @@ pub struct Family {
     pub(super) samples: fn(&Scene, &mut Samples),
 }
 
-const STATES: &[&str] = &["starting", "publishing", "refused", "undecided"];
-const TALLIES: &[&str] = &["best", "survivor", "outlier", "falseticker", "unusable"];
-const LEAPS: &[&str] = &["none", "insert", "delete"];
-const READERS: &[&str] = &["live", "attached", "bound", "absent"];
-
 /// All of them.
 pub const FAMILIES: &[Family] = &[
     Family {
@@ -64,7 +62,14 @@ pub const FAMILIES: &[Family] = &[
         name: "webntpd_state",
         kind: Gauge,
         help: "1 for the state that holds: starting (no cycle has ended), publishing, refused (no output takes the time), undecided (the time is not known).",
-        samples: |scene, out| out.states(&[], "state", STATES, &scene.report.state),
+        samples: |scene, out| {
+            out.states(
+                &[],
+                "state",
+                &State::ALL.map(State::name),
+                &scene.report.state,
+            )
+        },
     },
     Family {
         name: "webntpd_offset_seconds",
@@ -96,7 +101,7 @@ pub const FAMILIES: &[Family] = &[
         help: "1 for the leap second that is announced to the reader: none, insert or delete. Absent while nothing is published.",
         samples: |scene, out| {
             if let Some(last) = tracking(scene) {
-                out.states(&[], "leap", LEAPS, &last.leap);
+                out.states(&[], "leap", &Leap::ALL.map(Leap::name), &last.leap);
             }
         },
     },
@@ -189,7 +194,12 @@ pub const FAMILIES: &[Family] = &[
         samples: |scene, out| {
             for source in &scene.report.sources {
                 let labels = [("source", source.name.as_str())];
-                out.states(&labels, "tally", TALLIES, &source.tally);
+                out.states(
+                    &labels,
+                    "tally",
+                    &Tally::ALL.map(Tally::name),
+                    &source.tally,
+                );
             }
         },
     },
@@ -307,11 +317,13 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "webntpd_output_reader",
         kind: Gauge,
-        help: "1 for what the reader of the output does: live (it takes samples), attached (it takes none), bound (it has the socket), absent. Absent where it cannot be told.",
+        help: "1 for what the reader of the output does: of a segment live (it takes samples), attached (it takes none) or absent; of a socket, which does not show whether samples are taken, bound or absent. Absent where it cannot be told.",
         samples: |scene, out| {
-            for output in &scene.report.outputs {
-                if let Some(reader) = &output.reader {
-                    out.states(&[("output", &output.name)], "state", READERS, reader);
+            for output in &scene.status.ledger.outputs {
+                if let Some(reader) = output.reader {
+                    let states: Vec<&str> = reader.alike().iter().map(|one| one.name()).collect();
+                    let name = output.output.to_string();
+                    out.states(&[("output", &name)], "state", &states, reader.name());
                 }
             }
         },
@@ -354,7 +366,7 @@ pub const FAMILIES: &[Family] = &[
     },
 ];
 
-impl Scene {
+impl Scene<'_> {
     /// The timestamp of what was `age_ns` ago.
     fn ago(&self, age_ns: i64) -> Value {
         Nano(self.now.system.as_nanos().saturating_sub(age_ns))
@@ -362,12 +374,12 @@ impl Scene {
 }
 
 /// The decision, as long as it is the present one.
-fn tracking(scene: &Scene) -> Option<&Tracking> {
+fn tracking<'a>(scene: &'a Scene<'_>) -> Option<&'a Tracking> {
     let last = scene.report.tracking.as_ref();
     last.filter(|_| scene.report.is_publishing())
 }
 
-fn agreeing(scene: &Scene) -> impl Iterator<Item = &Source> {
+fn agreeing<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a Source> {
     let contradicts = ["falseticker", "unusable"];
     let sources = scene.report.sources.iter();
     sources.filter(move |source| !contradicts.contains(&source.tally.as_str()))
@@ -402,6 +414,9 @@ mod tests {
     use crate::engine::time::Span;
     use crate::status::{Status, rig};
     use crate::sys::clock::ClockPair;
+    use crate::sys::reader::Reader;
+    use crate::sys::shm::ReaderState;
+    use crate::sys::sock::Listener;
 
     /// What is told five seconds after the cycle ended.
     fn told(status: &Status) -> String {
@@ -453,6 +468,57 @@ mod tests {
     }
 
     #[test]
+    fn an_output_has_only_the_states_that_its_kind_can_have() {
+        let of = |reader: Reader| {
+            let mut status = rig::status();
+            status.ledger.outputs[0].reader = Some(reader);
+            let text = told(&status);
+            let name = "webntpd_output_reader{output=\"SHM(2)\",state=";
+            let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of(Reader::Segment(ReaderState::Attached)),
+            ["\"live\"} 0", "\"attached\"} 1", "\"absent\"} 0"]
+        );
+        assert_eq!(
+            of(Reader::Socket(Listener::Bound)),
+            ["\"bound\"} 1", "\"absent\"} 0"]
+        );
+        assert_eq!(
+            of(Reader::Socket(Listener::Absent)),
+            ["\"bound\"} 0", "\"absent\"} 1"]
+        );
+    }
+
+    #[test]
+    fn whatever_holds_is_one_of_the_states_that_are_told() {
+        let mut statuses = vec![
+            rig::starting(),
+            rig::silent(),
+            rig::refused(),
+            rig::status(),
+        ];
+        for leap in [Leap::None, Leap::Insert, Leap::Delete] {
+            let mut status = rig::status();
+            let (decision, _) = status.ledger.last.as_mut().expect("it publishes");
+            decision.leap = leap;
+            statuses.push(status);
+        }
+        for status in &statuses {
+            let text = told(status);
+            let holding = |start: &str| {
+                let lines = text.lines().filter(|line| line.starts_with(start));
+                lines.filter(|line| line.ends_with(" 1")).count()
+            };
+            assert_eq!(holding("webntpd_state{"), 1, "{text}");
+            assert_eq!(holding("webntpd_source_tally{"), 4, "{text}");
+            let publishes = status.ledger.state == State::Publishing;
+            assert_eq!(holding("webntpd_leap{"), usize::from(publishes), "{text}");
+        }
+    }
+
+    #[test]
     fn the_offset_is_what_must_be_added() {
         let text = told(&rig::status());
         let line = text
@@ -470,7 +536,7 @@ mod tests {
             status.snapshot.sources[1].reading = None;
             status.snapshot.clone()
         };
-        status.ledger.cycle_ended(&snapshot, false, status.clock);
+        status.ledger.cycle_ended(&snapshot, None, status.clock);
         status.ledger.outputs[0].reader = None;
         let text = told(&status);
         for absent in [

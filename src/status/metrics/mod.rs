@@ -26,7 +26,8 @@ use crate::sys::clock::ClockPair;
 use process::Process;
 
 /// What the families are taken from.
-pub struct Scene {
+pub struct Scene<'a> {
+    status: &'a Status,
     report: Report,
     /// The clocks at the moment of asking.
     now: ClockPair,
@@ -36,6 +37,7 @@ pub struct Scene {
 /// All families in the text format.
 fn exposition(status: &Status, now: ClockPair) -> String {
     let scene = Scene {
+        status,
         report: Report::new(status, now.raw),
         now,
         process: Process::read(),

@@ -6,6 +6,7 @@
 
 use super::exposition;
 use crate::status::Status;
+use crate::status::door::Door;
 use crate::sys::clock::pair_now;
 use crate::sys::listen;
 use bytes::Bytes;
@@ -17,11 +18,10 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::future::{poll_fn, ready};
+use std::future::ready;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -63,12 +63,9 @@ impl BindError {
 #[derive(Debug)]
 pub struct MetricsServer {
     address: SocketAddr,
-    door: Door,
+    door: Door<TcpListener>,
     task: AbortHandle,
 }
-
-/// The task that listens ends only when the runtime comes to it; what it listens on can be taken from it before.
-type Door = Arc<Mutex<Option<TcpListener>>>;
 
 impl MetricsServer {
     /// Serves at the first of `addresses` that this machine has. Must be called inside a tokio runtime.
@@ -84,8 +81,8 @@ impl MetricsServer {
             address: *addresses.first().unwrap_or(&([0; 4], 0).into()),
             cause,
         })?;
-        let door = Arc::new(Mutex::new(Some(listener)));
-        let task = tokio::spawn(serve(Arc::clone(&door), status)).abort_handle();
+        let door = Door::new(listener);
+        let task = tokio::spawn(serve(door.clone(), status)).abort_handle();
         Ok(Self {
             address,
             door,
@@ -102,28 +99,11 @@ impl MetricsServer {
 impl Drop for MetricsServer {
     fn drop(&mut self) {
         self.task.abort();
-        drop(take(&self.door));
+        self.door.close();
     }
 }
 
-fn take(door: &Door) -> Option<TcpListener> {
-    door.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-/// The next connection; none comes any more when the listener has been taken away.
-async fn accept(door: &Door) -> io::Result<TcpStream> {
-    poll_fn(|context| {
-        let door = door.lock().unwrap_or_else(PoisonError::into_inner);
-        match door.as_ref() {
-            Some(listener) => listener.poll_accept(context),
-            None => Poll::Pending,
-        }
-    })
-    .await
-    .map(|(stream, _)| stream)
-}
-
-async fn serve(door: Door, status: watch::Receiver<Status>) {
+async fn serve(door: Door<TcpListener>, status: watch::Receiver<Status>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     // Dropped with this task, and its tasks with it.
     let mut connections = JoinSet::new();
@@ -132,7 +112,7 @@ async fn serve(door: Door, status: watch::Receiver<Status>) {
             return;
         };
         while connections.try_join_next().is_some() {}
-        let Ok(stream) = accept(&door).await else {
+        let Ok((stream, _)) = door.accept(TcpListener::poll_accept).await else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };

@@ -123,7 +123,7 @@ fn table(snapshot: &Snapshot, truth: Truth) -> String {
     let config = Config::of(snapshot.sources.iter().map(source).collect());
     let mut ledger = Ledger::new(clock);
     ledger.reconfigure(&config, (0..).map(SourceId));
-    ledger.cycle_ended(snapshot, false, clock);
+    ledger.cycle_ended(snapshot, None, clock);
     let status = Status {
         snapshot: snapshot.clone(),
         clock,

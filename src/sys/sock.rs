@@ -58,8 +58,8 @@ pub enum SockError {
     /// This user may not write to the socket. chronyd makes it for root alone.
     #[error(
         "sock {}: uid {user} may not send to the socket ({socket}); let the group webntpd write to it: \
-         install systemd/examples/chrony-sock.conf as a drop-in of chrony.service and restart that",
-        .path.display()
+         install {examples}/chrony-sock.conf as a drop-in of chrony.service and restart that",
+        .path.display(), examples = super::EXAMPLES
     )]
     Denied {
         /// The socket that was to be sent to.

@@ -55,7 +55,7 @@ pub(super) fn aborted(life: &mut Life) {
     life.wait_restart(&pid);
     life.wait_samples();
     let status = debian.run(&["dpkg-query", "-W", "-f=${db:Status-Status}", "webntpd"]);
-    assert_eq!(status, "installed");
+    assert_eq!(status, "installed\n");
 }
 
 pub(super) fn remove(life: &mut Life) {

@@ -115,6 +115,13 @@ pub struct OutputLedger {
     pub trouble: Option<String>,
 }
 
+impl SourceLedger {
+    /// Whether none of its polls has ended yet.
+    pub fn is_unheard(&self) -> bool {
+        self.samples == 0 && self.missed.iter().all(|count| *count == 0)
+    }
+}
+
 impl Ledger {
     /// Nothing has happened yet.
     pub fn new(started: ClockPair) -> Self {

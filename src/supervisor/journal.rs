@@ -9,6 +9,7 @@ use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span};
 use crate::output::{Published, SinkError};
 use crate::status::Status;
+use crate::status::ledger::SourceLedger;
 use crate::status::table::Length;
 use crate::sys::continuity::Break;
 use crate::sys::reader::Reader;
@@ -216,6 +217,11 @@ impl Journal {
             (Err(why), _) => Outcome::Undecided(discriminant(why)),
         };
         if self.outcome.said.as_ref() == Some(&outcome) {
+            return;
+        }
+        // A first cycle may end a moment after the start. It is no trouble that is worth a word before all have been asked.
+        let is_early = status.ledger.sources.iter().any(SourceLedger::is_unheard);
+        if matches!(outcome, Outcome::Undecided(_)) && is_early {
             return;
         }
         let reason = status

@@ -11,3 +11,6 @@ pub mod shm;
 pub mod signals;
 pub mod sock;
 pub mod state;
+
+/// Where the package has the drop-ins, for what is said about them. In the source tree they are in `systemd/examples`.
+pub const EXAMPLES: &str = "/usr/share/doc/webntpd/examples";

@@ -137,7 +137,7 @@ impl SockError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Denied { .. } => {
-                "let the group webntpd write to it: install systemd/examples/chrony-sock.conf as a drop-in of \
+                "let the group webntpd write to it: install /usr/share/doc/webntpd/examples/chrony-sock.conf as a drop-in of \
                  chrony.service and restart that"
             }
             Self::OutOfReach { .. } => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::fake::{FakeUpstream, OsClock, Setup};
+use crate::fake::{Delay, FakeUpstream, OsClock, Path as NetPath, Setup};
 use crate::host::process::Process;
 use crate::host::segment::Segment;
 use crate::host::{deadline, sandbox, webntpd};
@@ -207,5 +207,35 @@ fn a_source_that_cannot_be_reached_does_not_fail_the_start() {
         daemon.assert_running();
         daemon.signal(Signal::SIGINT);
         assert!(daemon.wait_exit(LIMIT).success());
+    });
+}
+
+#[test]
+fn cycles_that_end_before_the_first_answers_are_no_trouble_and_one_after_them_is() {
+    sandbox::run(|| {
+        let clock = || OsClock { offset_ns: 0 };
+        let prompt = FakeUpstream::start(Setup::with_clock(clock()));
+        // Two cycles end before it has said anything.
+        let slow = FakeUpstream::start(Setup {
+            path: NetPath::between(Delay::Fixed(Duration::from_millis(2_200)), Delay::NONE),
+            ..Setup::with_clock(clock())
+        });
+        let source = |name: &str, fake: &FakeUpstream<OsClock>| {
+            let url = fake.url("http", "/json");
+            format!(
+                "[[source]]\nname = '{name}'\nurl = '{url}'\noperator = '{name}'\nburst = false\n"
+            )
+        };
+        let text = format!(
+            "cycle = '1s'\n[select]\nmin-agreeing = 2\n{}{}",
+            source("prompt", &prompt),
+            source("slow", &slow)
+        );
+        let mut daemon = webntpd::start(Path::new(DIR), &text);
+        daemon.wait_line("publishing: ", LIMIT);
+        let log = daemon.log();
+        assert!(!log.contains("nothing published"), "{log}");
+        slow.stop();
+        daemon.wait_line("nothing published: ", LIMIT);
     });
 }

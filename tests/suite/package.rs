@@ -7,8 +7,12 @@ const FILES: &str = r"find / -xdev \( -path /proc -o -path /sys -o -path /dev -o
     -o -path /var/lib/apt -o -path /var/cache -o -path /var/log/apt -o -path /var/log/dpkg.log \
     -o -path '/etc/*-' \) -prune -o -printf '%p %u:%g %m %l\n' | sort";
 
-/// The shared memory of NTP, by key and owner.
-const SEGMENTS: &str = "ipcs -m | awk '$1 ~ /^0x4e5450/ { print $1, $3 }' | sort";
+/// The shared memory of NTP, by key and owner, and what is near it.
+const SEGMENTS: &str = "ipcs -m | awk '$1 ~ /^0x4e545/ { print $1, $3 }' | sort";
+
+/// Segments of our user's that are not NTP's: below unit 0, and above unit 255.
+const NEIGHBOURS: &str = "setpriv --reuid=webntpd --regid=webntpd --clear-groups \
+    perl -e 'shmget($_, 96, 01600) // die $! for 0x4e54502f, 0x4e545130'";
 
 /// A configuration with a server that never answers.
 const CONFIGURED: &str =
@@ -69,22 +73,32 @@ fn the_package_lives_and_dies_well(debian: &Debian) {
     debian.run("apt-get install -qq -y /tmp/webntpd_1.deb");
     what_is_installed_is_right(debian);
     an_upgrade_keeps_what_the_administrator_has_set(debian);
+    a_configuration_that_dpkg_puts_back_is_for_the_service(debian);
     removed_it_keeps_configuration_and_state(debian);
 
     feeding(debian, "webntpd", 2);
     feeding(debian, "root", 3);
+    feeding(debian, "webntpd", 255);
+    debian.run(NEIGHBOURS);
     assert_eq!(
         debian.run(SEGMENTS),
-        "0x4e545032 webntpd\n0x4e545033 root\n"
+        "0x4e54502f webntpd\n0x4e545032 webntpd\n0x4e545033 root\n0x4e54512f webntpd\n0x4e545130 webntpd\n"
     );
+    let uid = debian.run("id -u webntpd");
     debian.run("apt-get purge -qq -y webntpd");
-    assert_eq!(debian.run(SEGMENTS), "0x4e545033 root\n");
+    // Their owner has no name any more.
+    let left = debian.run(SEGMENTS).replace(uid.trim_end(), "webntpd");
+    assert_eq!(
+        left,
+        "0x4e54502f webntpd\n0x4e545033 root\n0x4e545130 webntpd\n"
+    );
     let after = (debian.run(FILES), accounts(debian));
     assert_eq!(difference(&before.0, &after.0), "");
     assert_eq!(before.1, after.1);
     // Once more, when there is nothing left to do.
     debian.run("apt-get install -qq -y /tmp/webntpd_2.deb && apt-get purge -qq -y webntpd");
     assert_eq!(difference(&before.0, &debian.run(FILES)), "");
+    purged_it_leaves_the_units_of_the_administrator(debian);
 }
 
 fn what_is_installed_is_right(debian: &Debian) {
@@ -154,6 +168,47 @@ fn removed_it_keeps_configuration_and_state(debian: &Debian) {
     debian.run("apt-get install -qq -y /tmp/webntpd_2.deb && webntpd --check");
     let owned = debian.run("stat -c '%U:%G %a' /etc/webntpd.toml");
     assert_eq!(owned, "root:root 600\n");
+}
+
+fn a_configuration_that_dpkg_puts_back_is_for_the_service(debian: &Debian) {
+    let put_back = "cp -p /etc/webntpd.toml /tmp/kept.toml && rm /etc/webntpd.toml
+        dpkg --force-confmiss -i /tmp/webntpd_2.deb >&2
+        stat -c '%U:%G %a' /etc/webntpd.toml
+        mv /tmp/kept.toml /etc/webntpd.toml";
+    assert_eq!(debian.run(put_back), "root:webntpd 640\n");
+    let chosen = "dpkg-statoverride --add root root 0600 /etc/webntpd.toml";
+    let choose_no_more = "dpkg-statoverride --remove /etc/webntpd.toml";
+    let owned = debian.run(&format!("{chosen}\n{put_back}\n{choose_no_more}"));
+    assert_eq!(owned, "root:root 600\n");
+    // Once it is there, its owner is the administrator's to choose, and nothing is left of what was noted.
+    let chosen = "chown root:root /etc/webntpd.toml && chmod 0640 /etc/webntpd.toml
+        dpkg --force-confmiss -i /tmp/webntpd_2.deb >&2
+        stat -c '%U:%G %a' /etc/webntpd.toml && chmod 0600 /etc/webntpd.toml";
+    assert_eq!(debian.run(chosen), "root:root 640\n");
+    assert_eq!(debian.run("ls /run | grep webntpd || true"), "");
+}
+
+fn purged_it_leaves_the_units_of_the_administrator(debian: &Debian) {
+    let links = "find /etc/systemd/system -name webntpd.service -printf '%P %l\n' | sort";
+    let install = "apt-get install -qq -y /tmp/webntpd_2.deb && systemctl enable webntpd";
+    let purge = "apt-get purge -qq -y webntpd";
+    debian.run(&format!("{install} && systemctl mask webntpd"));
+    assert_eq!(debian.run(links).lines().count(), 2);
+    debian.run(purge);
+    assert_eq!(debian.run(links), "");
+
+    debian.run(&format!(
+        "{install}
+        mkdir -p /opt && cp /usr/lib/systemd/system/webntpd.service /opt/
+        systemctl disable webntpd && systemctl enable /opt/webntpd.service"
+    ));
+    let own = debian.run(links);
+    assert_eq!(
+        own,
+        "multi-user.target.wants/webntpd.service /opt/webntpd.service\nwebntpd.service /opt/webntpd.service\n"
+    );
+    debian.run(purge);
+    assert_eq!(debian.run(links), own);
 }
 
 /// All users and groups.

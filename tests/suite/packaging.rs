@@ -1,11 +1,13 @@
 //! What is packaged besides the Debian package: the completions, as bash takes them; the Dockerfile, as far as it can be held to the
 //! truth without Docker: what it copies is there, what it starts is understood.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::host::process::{Process, output};
+use crate::notices;
 
 const DOCKERFILE: &str = include_str!("../../packaging/Dockerfile");
 const IGNORED: &str = include_str!("../../.dockerignore");
@@ -44,20 +46,58 @@ fn all_that_the_images_are_built_from_is_there_and_is_sent_to_docker() {
     assert!(copied.contains(&"Cargo.lock"), "{copied:?}");
     for path in copied {
         assert!(root.join(path).exists(), "{path}");
-        let top = path.split('/').next().expect("split gives something");
-        assert!(
-            IGNORED.lines().any(|line| line == format!("!{top}")),
-            "{path} is ignored"
-        );
+        let mut above = Path::new(path).ancestors();
+        let is_sent = above.any(|path| {
+            let line = format!("!{}", path.display());
+            IGNORED.lines().any(|sent| sent == line)
+        });
+        assert!(is_sent, "{path} is ignored");
     }
     let built: Vec<&str> = instructions("COPY --from=build").into_iter().collect();
     assert_eq!(
         built,
         [
-            "/source/target/release/webntpd /usr/bin/",
+            "/source/third-party-notices /usr/share/doc/webntpd/",
+            "/source/target/release/webntpd /source/target/release/webntp /usr/bin/",
             "/source/target/release/webntp /usr/bin/"
         ]
     );
+}
+
+#[test]
+fn what_is_copied_before_the_build_is_enough_for_cargo_and_for_the_notices() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let bare = std::env::temp_dir().join(format!("webntpd-image-{}", std::process::id()));
+    fs::create_dir(&bare).expect("it is new");
+    let build = DOCKERFILE.split("\nFROM ").nth(1).expect("it has stages");
+    let copies = build.lines().filter_map(|line| line.strip_prefix("COPY "));
+    for line in copies {
+        let (from, to) = line.rsplit_once(' ').expect("it has a place to go");
+        let to = bare.join(to);
+        fs::create_dir_all(to.parent().expect("it is below ours")).expect("it is ours");
+        let mut copy = Command::new("cp");
+        copy.arg("-r")
+            .args(from.split(' ').map(|path| root.join(path)));
+        assert_eq!(output(copy.arg(to), LIMIT), Ok(String::new()));
+    }
+    let mut metadata = Command::new(env!("CARGO"));
+    metadata
+        .args(["metadata", "--locked", "--offline", "--no-deps"])
+        .args(["--format-version", "1"])
+        .current_dir(&bare);
+    let said = output(&mut metadata, LIMIT).expect("cargo takes the manifest");
+    for program in ["webntp", "webntpd"] {
+        let target = format!(r#""kind":["bin"],"crate_types":["bin"],"name":"{program}""#);
+        assert!(said.contains(&target), "{program} is not built: {said}");
+    }
+    assert_eq!(notices::of(&bare), notices::of(root));
+    fs::remove_dir_all(&bare).expect("it is ours");
+}
+
+#[test]
+fn the_daemon_s_image_has_the_tool_and_a_place_for_the_socket_that_it_asks() {
+    assert!(DOCKERFILE.contains("install -d -o 65532 -g 65532 /run/webntpd\n"));
+    assert!(DOCKERFILE.contains(" --read-only --tmpfs /run/webntpd:uid=65532,"));
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn a_socket_that_is_refused_costs_the_segment_nothing_and_the_drop_in_opens_it()
         let mut webntpd = Process::start(webntpd::command_as(OURS).arg("--config").arg(path));
         let refused = format!(
             "sock {SOCKET}: uid 990 may not send to the socket (owner uid 0, gid 0, mode 0755); \
-             let the group webntpd write to it: install systemd/examples/chrony-sock.conf"
+             let the group webntpd write to it: install /usr/share/doc/webntpd/examples/chrony-sock.conf"
         );
         webntpd.wait_line(&refused, LIMIT);
         webntpd.wait_line(

@@ -8,6 +8,7 @@ use super::numbers::{Seconds, delay, least_distance, poll, precision, readable};
 use crate::engine::time::Span;
 use crate::status::table::Length;
 use crate::status::words::roughly;
+use crate::sys::EXAMPLES;
 use std::path::Path;
 
 /// Where a socket for chronyd is, as long as nobody says otherwise. Debian's AppArmor profile lets it be nowhere else.
@@ -148,8 +149,10 @@ fn sock_source(text: &mut Text, path: &Path) -> String {
     let source = format!("refclock SOCK {}", path.display());
     text.item(
         &source,
-        "chronyd makes the socket, for root alone: install systemd/examples/chrony-sock.conf as a drop-in of \
-         chrony.service, so that webntpd may send to it",
+        &format!(
+            "chronyd makes the socket, for root alone: install {EXAMPLES}/chrony-sock.conf as a drop-in of \
+             chrony.service, so that webntpd may send to it"
+        ),
     );
     source
 }
@@ -259,7 +262,7 @@ fn begin(text: &mut Text, facts: &Facts, head: &str) {
     if let Some(unit) = facts.unit.filter(|unit| *unit < FIRST_PUBLIC_UNIT) {
         text.say(&format!(
             "SHM({unit}) is root's own by custom: whoever makes the segment first as root makes it for root alone, and webntpd, \
-             which is not root, may not write it. Take unit 2 or above ([shm] unit), or see systemd/examples/units-0-and-1.conf."
+             which is not root, may not write it. Take unit 2 or above ([shm] unit), or see {EXAMPLES}/units-0-and-1.conf."
         ));
     }
     if poll(facts.cycle) >= SLOW_POLL {

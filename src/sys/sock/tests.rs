@@ -232,7 +232,7 @@ fn a_refusal_names_the_socket_us_and_the_drop_in() {
         denied.to_string(),
         "sock /run/chrony.webntpd.sock: uid 990 may not send to the socket (owner uid 0, gid 0, mode 0755); \
          let the group webntpd write to it: \
-         install systemd/examples/chrony-sock.conf as a drop-in of chrony.service and restart that"
+         install /usr/share/doc/webntpd/examples/chrony-sock.conf as a drop-in of chrony.service and restart that"
     );
     let closed = SockError::OutOfReach {
         path: "/run/chrony/web.sock".into(),

@@ -67,6 +67,7 @@ pub(crate) const ALL: &[Step] = &[
         "an upgrade restarts it, and keeps the segment and every edit",
         upgrading::upgrade,
     ),
+    ("a removal that fails leaves it running", removing::aborted),
     (
         "removed, it leaves configuration and state",
         removing::remove,

@@ -31,6 +31,9 @@ const OTHERS: &[&str] = &[
     "root",
 ];
 
+/// The script that stops the service before a removal.
+const PRERM: &str = "/var/lib/dpkg/info/webntpd.prerm";
+
 pub(super) fn files(debian: &Container) -> Vec<String> {
     debian.run(LIST).lines().map(str::to_owned).collect()
 }
@@ -39,6 +42,20 @@ pub(super) fn files(debian: &Container) -> Vec<String> {
 pub(super) fn packages(debian: &Container) -> BTreeSet<String> {
     let list = debian.run(&["dpkg-query", "-W", "-f=${Package}\\n"]);
     list.lines().map(str::to_owned).collect()
+}
+
+pub(super) fn aborted(life: &mut Life) {
+    let debian = &life.debian;
+    let pid = life.main_pid().expect("it runs");
+    debian.run(&["cp", "-p", PRERM, "/root/prerm"]);
+    debian.run(&["sed", "-i", "s/^exit 0$/exit 1/", PRERM]);
+    let removed = debian.attempt(&["apt-get", "remove", "-y", "-q", "webntpd"]);
+    assert!(removed.is_err(), "{removed:?}");
+    debian.run(&["mv", "/root/prerm", PRERM]);
+    life.wait_restart(&pid);
+    life.wait_samples();
+    let status = debian.run(&["dpkg-query", "-W", "-f=${db:Status-Status}", "webntpd"]);
+    assert_eq!(status, "installed\n");
 }
 
 pub(super) fn remove(life: &mut Life) {

@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             if let (Some(deadline), Some(timeout)) = (deadline, arguments.timeout)
                 && raw_now() >= deadline
             {
-                bail!("not within {}: {obstacle}", Length(timeout));
+                bail!("{}: {obstacle}", limit(timeout));
             }
             told.tell(&obstacle);
             let next = async {
@@ -90,6 +90,15 @@ async fn look(path: &Path, due: Option<Raw>, arguments: &Arguments) -> Option<St
     match asked {
         Ok((report, _)) => obstacle(&report, arguments.max_offset, arguments.max_bound),
         Err(why) => Some(why.to_string()),
+    }
+}
+
+/// What did not do.
+fn limit(timeout: Span) -> String {
+    if timeout == Span::ZERO {
+        "not now".to_owned()
+    } else {
+        format!("not within {}", Length(timeout))
     }
 }
 
@@ -222,6 +231,12 @@ mod tests {
         report.age_ns = Some(65_000_000_000);
         let stuck = "webntpd's last cycle ended 1 min 5 s ago";
         assert_eq!(obstacle(&report, None, None).as_deref(), Some(stuck));
+    }
+
+    #[test]
+    fn one_look_that_finds_an_obstacle_is_told_without_a_time() {
+        assert_eq!(limit(Span::ZERO), "not now");
+        assert_eq!(limit(Span::from_secs(1)), "not within 1.000 s");
     }
 
     #[test]

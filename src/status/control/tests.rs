@@ -284,7 +284,7 @@ async fn an_error_says_who_is_missing() {
     let place = Place::new("missing");
     let text = |error: Result<(Report, String), AskError>| error.unwrap_err().to_string();
     let none = text(asked(place.socket()).await);
-    assert!(none.contains("is it running?"), "{none}");
+    assert!(none.contains("is it running "), "{none}");
     drop(Plain::bind(place.socket()).unwrap());
     assert_eq!(text(asked(place.socket()).await), none, "left behind");
     fs::remove_file(place.socket()).unwrap();

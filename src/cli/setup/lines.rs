@@ -82,12 +82,18 @@ fn chrony(text: &mut Text, facts: &Facts, sock: bool) -> Result<(), NoLines> {
             sock_source(text, path)
         }
         (None, unit) if sock || unit.is_none() => {
-            text.say(&format!(
-                "webntpd sends to no socket yet: add to its configuration the two lines [[sock]] and path = \"{USUAL_SOCK}\"."
-            ));
+            text.say("webntpd sends to no socket yet: add to its configuration the two lines");
+            text.copy(&["[[sock]]", &format!("path = \"{USUAL_SOCK}\"")]);
+            if unit.is_some() {
+                text.say("and, if chronyd is the only daemon that reads, switch the segment off:");
+                text.copy(&["[shm]", "enable = false"]);
+            }
             sock_source(text, Path::new(USUAL_SOCK))
         }
-        (None, Some(unit)) => shm_source(text, unit, facts.is_public),
+        (None, Some(unit)) => {
+            say_one_reader(text);
+            shm_source(text, unit, facts.is_public)
+        }
         (None, None) => return Err(NoLines::NoSegment),
     };
     let delay = delay(facts.bound);
@@ -178,6 +184,7 @@ fn ntpsec(text: &mut Text, facts: &Facts) -> Result<(), NoLines> {
         facts,
         "webntp setup ntpsec: for /etc/ntpsec/ntp.conf. Restart ntpd afterwards.",
     );
+    say_one_reader(text);
     let source = format!("refclock shm unit {unit}");
     text.item(
         &source,
@@ -202,6 +209,7 @@ fn ntp(text: &mut Text, facts: &Facts) -> Result<(), NoLines> {
         facts,
         "webntp setup ntp: for /etc/ntp.conf of classic ntpd, 4.2.8. Restart ntpd afterwards.",
     );
+    say_one_reader(text);
     let clock = format!("127.127.28.{unit}");
     text.item(
         &format!("server {clock}"),
@@ -271,6 +279,10 @@ fn begin(text: &mut Text, facts: &Facts, head: &str) {
             roughly(facts.cycle)
         ));
     }
+}
+
+/// What a segment asks of its readers; a socket has one by itself.
+fn say_one_reader(text: &mut Text) {
     text.say("One reader a unit: two daemons on one take each other's samples away. Each needs a webntpd, and a unit, of its own.");
 }
 
@@ -312,6 +324,13 @@ impl Text {
     /// Why an option of the next line is as it is.
     fn item(&mut self, option: &str, why: &str) {
         self.wrap(&format!("#   {option}:"), "#      ", why);
+    }
+
+    /// Lines for another file, each of its own, behind the mark of a comment.
+    fn copy(&mut self, lines: &[&str]) {
+        for line in lines {
+            self.line(&format!("#     {line}"));
+        }
     }
 
     /// A line that the daemon reads.
@@ -480,7 +499,15 @@ mod tests {
             asked.contains("\nrefclock SOCK /run/chrony.webntpd.sock "),
             "{asked}"
         );
-        assert!(asked.contains("[[sock]]"), "{asked}");
+        let copied = "\n#     [[sock]]\n#     path = \"/run/chrony.webntpd.sock\"\n";
+        assert!(asked.contains(copied), "{asked}");
+        assert!(
+            asked.contains("\n#     [shm]\n#     enable = false\n"),
+            "{asked}"
+        );
+        assert!(!asked.contains("One reader a unit"), "{asked}");
+        let of_segment = super::lines(Daemon::Chrony, &facts(), false).expect("there are lines");
+        assert!(of_segment.contains("One reader a unit"), "{of_segment}");
     }
 
     #[test]

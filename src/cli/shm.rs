@@ -5,18 +5,20 @@
 
 mod watch;
 
+use super::socket::ask;
 use super::{Exit, complain, run_to_end};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Control, Output};
 use crate::engine::time::Span;
+use crate::status::report::Report;
 use crate::status::segment::{self, Account, LookObject};
 use crate::sys::clock::system_now;
 use crate::sys::shm::{Found, Look, Unit, look, units};
 use anyhow::Context;
 use clap::Args;
-use jiff::tz::TimeZone;
 use nix::unistd::{Uid, User};
 use serde::Serialize;
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -78,8 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 /// Whether nothing is wrong.
 fn try_run(arguments: &Arguments) -> anyhow::Result<bool> {
-    let (unit, quiet) = expected(&arguments.config);
-    let unit = arguments.unit.map_or(unit, Unit);
+    let (unit, quiet) = expected(arguments)?;
     if arguments.watch {
         run_to_end(watch::run(unit, arguments.json))?;
         Ok(true)
@@ -90,12 +91,47 @@ fn try_run(arguments: &Arguments) -> anyhow::Result<bool> {
     }
 }
 
-/// The unit that webntpd writes, and after how long it is silent.
-fn expected(path: &Path) -> (Unit, Span) {
+/// The unit to look at, and after how long its writer is silent.
+fn expected(arguments: &Arguments) -> anyhow::Result<(Unit, Span)> {
+    let path = arguments.config.as_path();
+    let named = arguments.unit.map(Unit);
     match config::load(path) {
-        Ok(Config { shm, cycle, .. }) => (Unit(shm.unit), cycle.times(CYCLES).max(segment::QUIET)),
-        Err(_) => (USUAL_UNIT, segment::QUIET),
+        Ok(Config { shm, cycle, .. }) => Ok((named.unwrap_or(Unit(shm.unit)), quiet(cycle))),
+        // As the package sets it: for root and the daemon, which tells everybody.
+        Err(_) if is_closed(path) => {
+            let asked = run_to_end(async { Ok(ask(&Control::default().path).await) })?;
+            let told = asked.ok().and_then(|(report, _)| told(&report));
+            if told.is_none() && named.is_none() && !arguments.all {
+                complain(&assumption(path));
+            }
+            let (unit, quiet) = told.unwrap_or((USUAL_UNIT, segment::QUIET));
+            Ok((named.unwrap_or(unit), quiet))
+        }
+        Err(_) => Ok((named.unwrap_or(USUAL_UNIT), segment::QUIET)),
     }
+}
+
+fn quiet(cycle: Span) -> Span {
+    cycle.times(CYCLES).max(segment::QUIET)
+}
+
+/// Whether it is only this user who may not read it.
+fn is_closed(path: &Path) -> bool {
+    File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+/// What the daemon says of its unit, and after how long it is silent.
+fn told(report: &Report) -> Option<(Unit, Span)> {
+    let places = report.outputs.iter().filter_map(|output| output.place());
+    let unit = places.into_iter().find_map(|place| Output::unit(&place))?;
+    Some((Unit(unit), quiet(Span::from_nanos(report.cycle_ns))))
+}
+
+fn assumption(path: &Path) -> String {
+    format!(
+        "this user may not read {}, and no webntpd tells its unit: {USUAL_UNIT} is assumed; try with sudo, or name the unit",
+        path.display()
+    )
 }
 
 fn one(unit: Unit, quiet: Span, json: bool) -> anyhow::Result<bool> {
@@ -145,7 +181,6 @@ fn with_account<T>(look: &Look, quiet: Span, act: impl FnOnce(&Account<'_>) -> T
         look,
         owner: owner.as_deref(),
         now,
-        zone: &TimeZone::system(),
         findings: &findings,
     })
 }
@@ -176,4 +211,30 @@ fn put(text: impl Display) -> anyhow::Result<()> {
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let cause = error.downcast_ref::<io::Error>();
     cause.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::rig;
+
+    #[test]
+    fn the_daemon_tells_the_unit_that_the_configuration_keeps_to_itself() {
+        let status = rig::status();
+        let mut report = Report::new(&status, status.clock.raw);
+        report.outputs[0].unit = Some(7);
+        report.cycle_ns = Span::from_secs(64).as_nanos();
+        assert_eq!(told(&report), Some((Unit(7), Span::from_secs(256))));
+        report.outputs.clear();
+        assert_eq!(told(&report), None);
+    }
+
+    #[test]
+    fn a_unit_that_is_only_assumed_is_said_to_be() {
+        let said = assumption(Path::new("/etc/webntpd.toml"));
+        assert!(
+            said.contains("/etc/webntpd.toml") && said.contains(": 2 is assumed"),
+            "{said}"
+        );
+    }
 }

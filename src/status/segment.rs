@@ -36,7 +36,7 @@ pub fn judge(look: &Look, now: Utc, quiet: Span) -> Vec<Finding> {
         Some(found) => {
             judge_segment(look, found, &mut findings);
             judge_reading(found, now, quiet, &mut findings);
-            judge_company(found, now, &mut findings);
+            judge_company(found, now, quiet, &mut findings);
         }
     }
     // With two in our own segment it is hardly ours that somebody has.
@@ -141,22 +141,24 @@ fn judge_fields(picture: &Picture, findings: &mut Vec<Finding>) {
 }
 
 /// Who has it: there should be one that writes and one that reads.
-fn judge_company(found: &Found, now: Utc, findings: &mut Vec<Finding>) {
+fn judge_company(found: &Found, now: Utc, quiet: Span, findings: &mut Vec<Finding>) {
     match found.attached {
         0 => findings.push(Finding::Deserted),
         1 => {
             let fresh = match found.reading {
                 // One that was taken may have come from a writer that is gone.
                 Reading::Copied(picture) if picture.is_waiting() => {
-                    (Span::ZERO..=NTPD_LIMIT).contains(&(now - picture.receive()))
+                    (Span::ZERO..=quiet).contains(&(now - picture.receive()))
                 }
                 _ => false,
             };
-            findings.push(if fresh {
-                Finding::NoReader
+            if fresh {
+                // It says as much as that the sample waits.
+                findings.retain(|finding| !matches!(finding, Finding::NotTaken { .. }));
+                findings.push(Finding::NoReader);
             } else {
-                Finding::Alone
-            });
+                findings.push(Finding::Alone);
+            }
         }
         _ => {}
     }

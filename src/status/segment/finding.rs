@@ -198,7 +198,7 @@ impl Finding {
             Self::Deserted => {
                 "nobody has it, neither a daemon that reads nor one that writes".to_owned()
             }
-            Self::NoReader => "only one process has it, the one that writes".to_owned(),
+            Self::NoReader => "only one process has it, the one that writes: nobody reads".to_owned(),
             Self::Alone => {
                 "only one process has it: either nobody writes, or nobody reads".to_owned()
             }

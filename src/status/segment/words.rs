@@ -5,7 +5,6 @@ use crate::engine::time::{Span, Utc};
 use crate::status::table::{Length, Signed};
 use crate::status::words::ago;
 use crate::sys::shm::{Found, Look, Picture, Reading, Unit};
-use jiff::{Timestamp, tz::TimeZone};
 use std::fmt;
 
 /// All that is to be told of a look. Displayed it is several lines, each ended.
@@ -17,8 +16,6 @@ pub struct Account<'a> {
     pub owner: Option<&'a str>,
     /// The system clock just after the look.
     pub now: Utc,
-    /// In which times are told.
-    pub zone: &'a TimeZone,
     /// What was found about it.
     pub findings: &'a [Finding],
 }
@@ -63,34 +60,25 @@ impl Account<'_> {
         let name = self.owner.unwrap_or("unknown");
         writeln!(
             f,
-            "  owner     {name} (uid {}), mode {:04o}, {} bytes",
+            "  owner     {name} (uid {}), permissions {:04o}, {} bytes",
             facts.owner, facts.mode, facts.size
         )?;
         write!(f, "  made by   process {}", found.creator_pid)?;
         if facts.creator != facts.owner {
             write!(f, " of uid {}", facts.creator)?;
         }
-        let when = |instant: Option<Utc>| {
-            instant.map_or_else(|| "never".to_owned(), |at| time(at, self.zone))
-        };
         let processes = if found.attached == 1 {
             "process"
         } else {
             "processes"
         };
-        writeln!(
-            f,
-            "\n  attached  by {} {processes}; last attached {}, last detached {}",
-            found.attached,
-            when(found.last_attach),
-            when(found.last_detach)
-        )?;
+        writeln!(f, "\n  attached  by {} {processes}", found.attached)?;
         let Some(picture) = sample(found) else {
             return writeln!(f, "  sample    {}", nothing(&found.reading));
         };
         writeln!(
             f,
-            "  sample    offset {}, {}\n            {}, {}\n            leap {}, precision {} ({}), count {}, mode {}",
+            "  sample    offset {}, {}\n            {}, {}\n            leap {}, precision {} ({}), count {}, protocol mode {}",
             Signed(picture.offset()),
             direction(picture.offset()),
             age(self.now - picture.receive()),
@@ -186,14 +174,4 @@ fn leap(leap: i32) -> String {
         _ => "no meaning",
     };
     format!("{leap} ({meaning})")
-}
-
-fn time(instant: Utc, zone: &TimeZone) -> String {
-    match Timestamp::from_second(instant.to_parts().0) {
-        Ok(timestamp) => timestamp
-            .to_zoned(zone.clone())
-            .strftime("%Y-%m-%d %H:%M:%S %Z")
-            .to_string(),
-        Err(_) => format!("{instant:?}"),
-    }
 }

@@ -8,7 +8,7 @@
 //! * here: what is looked at, all at once, and the order in which it is told
 //! * `configuration`, `source`, `clock`, `daemon`, `segment`, `reader`, `view`: each link, what is seen of it apart from what is made of it
 //! * `link`: what was found, for people and for programs
-//! * `rights`, `probe`: what a user may do with a file; other programs, asked for a few lines
+//! * `rights`, `process`, `probe`: what a user may do with a file; which processes run; other programs, asked for a few lines
 //!
 //! Nothing is written, started or ended, and the segment is not disturbed. Each server is connected to twice and asked once.
 
@@ -17,6 +17,7 @@ mod configuration;
 mod daemon;
 mod link;
 mod probe;
+mod process;
 mod reader;
 mod rights;
 mod segment;
@@ -36,8 +37,9 @@ use anyhow::Context;
 use clap::Args;
 use clock::Sample;
 use configuration::{Seen, USER};
-use link::{Diagnosis, Link};
+use link::{Diagnosis, Link, State};
 use probe::Said;
+use process::Writers;
 use reader::Daemon;
 use rights::Person;
 use segment::Sock;
@@ -124,7 +126,8 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
 
     let mut links = seen.judge();
     links.extend(judge_sources(config, &visits, arguments.no_network));
-    links.extend(local.judge(config));
+    let local = local.judge(config, &links);
+    links.extend(local);
     Ok(Diagnosis::new(links))
 }
 
@@ -152,14 +155,20 @@ fn judge_sources(config: Option<&Config>, visits: &[Visited], no_network: bool) 
         .collect();
     let samples: Vec<Sample> = answers.iter().map(|(_, sample)| *sample).collect();
     let wrong = clock::wrong(system_now(), &samples);
+    let heard: Vec<&str> = answers.iter().map(|(name, _)| *name).collect();
+    let operators = |config| clock::operators(config, (!no_network).then_some(&heard));
+    let does_without = config.is_some_and(|config| operators(config).state != State::Fault);
+    let weigh = |link: Link| if does_without { link.minor() } else { link };
     let mut links = vec![clock::judge(wrong.as_ref(), &samples)];
     for (source, visit) in visits {
         match visit {
-            Ok(visit) => links.extend(visit.judge(source, wrong.as_ref())),
-            Err(why) => links.push(
+            Ok(visit) => {
+                links.extend(visit.judge(source, wrong.as_ref()).into_iter().map(weigh));
+            }
+            Err(why) => links.push(weigh(
                 Link::fault(format!("name of {}", source.name), why)
                     .remedy("correct `url`, or let this user read what `ca-file` names"),
-            ),
+            )),
         }
     }
     match config {
@@ -171,12 +180,18 @@ fn judge_sources(config: Option<&Config>, visits: &[Visited], no_network: bool) 
             if no_network {
                 links.push(Link::skipped("sources", "as --no-network says"));
             }
-            let heard: Vec<&str> = answers.iter().map(|(name, _)| *name).collect();
-            links.push(clock::operators(config, (!no_network).then_some(&heard)));
+            links.push(operators(config));
         }
         Some(_) => {}
     }
-    links.extend(clock::agreement(&answers));
+    // Where two contradict each other nobody has a majority.
+    let contradictions = clock::agreement(&answers);
+    let is_outvoted = 2 * contradictions.len() < answers.len();
+    links.extend(
+        contradictions
+            .into_iter()
+            .map(|link| if is_outvoted { weigh(link) } else { link }),
+    );
     links
 }
 
@@ -192,6 +207,7 @@ struct Local {
     /// The system clock just after the look.
     looked: Utc,
     daemons: Vec<Daemon>,
+    writers: Writers,
     views: Vec<Option<Said>>,
 }
 
@@ -219,6 +235,7 @@ impl Local {
             socks: socks
                 .map(|path| Sock::look(path, person.as_ref()))
                 .collect(),
+            writers: Writers::look(asked.as_ref().ok().map(|report| report.pid)),
             asked,
             daemons,
             views,
@@ -228,18 +245,26 @@ impl Local {
         })
     }
 
-    fn judge(&self, config: Option<&Config>) -> Vec<Link> {
+    /// `above`: what was told of the sources.
+    fn judge(&self, config: Option<&Config>, above: &[Link]) -> Vec<Link> {
         let mut links = Vec::new();
         match &self.systemd {
             Some(unit) => links.push(unit.judge(self.asked.is_ok())),
             None => links.push(Link::skipped("systemd unit", "systemd does not run here")),
         }
-        links.extend(daemon::judge(&self.asked, config));
+        links.extend(daemon::judge(&self.asked, config, above, &self.writers));
         let quiet = config.map_or(Span::ZERO, |config| patience(config.cycle));
         match &self.look {
             Some(Ok(look)) => {
                 let quiet = quiet.max(crate::status::segment::QUIET);
-                links.extend(segment::judge(look, self.looked, quiet));
+                if let Some(pid) = self.writers.out_of_sight() {
+                    let text = format!(
+                        "webntpd (process {pid}) runs in another IPC namespace than this program, which sees another segment than it"
+                    );
+                    let remedy = format!("nsenter -t {pid} -i webntp doctor sees the same");
+                    links.push(Link::note("segment", text).remedy(remedy));
+                }
+                links.extend(segment::judge(look, self.looked, quiet, self.known()));
             }
             Some(Err(error)) => {
                 links.push(Link::note("segment", error.to_string()).remedy("run this with sudo"));
@@ -252,8 +277,9 @@ impl Local {
             .look
             .as_ref()
             .and_then(|look| look.as_ref().ok()?.found);
-        let has_reader = found.is_some_and(|found| found.attached > 1);
-        links.extend(reader::judge(&self.daemons, outputs, has_reader));
+        let has_reader = found.is_some_and(|found| found.attached > self.writing());
+        let writers = &self.writers;
+        links.extend(reader::judge(&self.daemons, outputs, has_reader, writers));
         for (daemon, said) in self.daemons.iter().zip(&self.views) {
             if let Some(said) = said {
                 links.push(view::judge(
@@ -265,6 +291,28 @@ impl Local {
             }
         }
         links
+    }
+}
+
+impl Local {
+    /// What else is known of the segment.
+    fn known(&self) -> segment::Known {
+        let is_blind = |daemon: &Daemon| reader::is_blind(daemon, &self.outputs, &self.writers);
+        let is_seen = self.writers.out_of_sight().is_none();
+        segment::Known {
+            is_written: is_seen && self.asked.as_ref().is_ok_and(Report::is_publishing),
+            is_out_of_sight: self.daemons.iter().any(is_blind),
+        }
+    }
+
+    /// How many may have the segment and only write to it.
+    fn writing(&self) -> u64 {
+        let is_shared = self.asked.as_ref().is_ok_and(daemon::has_rival);
+        if is_shared {
+            self.writers.pids.len().max(2) as u64
+        } else {
+            1
+        }
     }
 }
 

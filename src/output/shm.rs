@@ -63,6 +63,9 @@ impl Drop for ShmSink {
     }
 }
 
+/// What is said of a segment that somebody else writes to as well; with the unit before it, and what to do behind it.
+pub const RIVAL: &str = "another program writes to the same segment";
+
 /// What a person should know and do about what was written; the gravest thing only.
 fn notice(unit: Unit, written: &Written) -> Option<String> {
     if let Some(refused) = &written.refused {
@@ -71,7 +74,7 @@ fn notice(unit: Unit, written: &Written) -> Option<String> {
         ))
     } else if written.rival {
         Some(format!(
-            "shm unit {unit}: another program writes to the same segment; give one of them another unit"
+            "shm unit {unit}: {RIVAL}; give one of them another unit"
         ))
     } else if written.removed {
         Some(format!(

@@ -1,11 +1,15 @@
 //! The daemon: its unit, and what it says on its control socket.
 
-use super::link::Link;
+use super::link::{Link, State};
+use super::process::Writers;
 use crate::config::Config;
+use crate::engine::snapshot::Unusable;
 use crate::engine::time::Span;
+use crate::output::shm::RIVAL;
 use crate::status::control::AskError;
 use crate::status::report::{Output, Report, Source};
 use crate::status::table::{Length, Signed};
+use crate::status::words::count;
 
 const DAEMON: &str = "daemon";
 const UNIT: &str = "systemd unit";
@@ -49,12 +53,38 @@ impl Unit {
     }
 }
 
-/// The links of the daemon, as it or its silence tells them.
-pub(super) fn judge(asked: &Result<Report, AskError>, config: Option<&Config>) -> Vec<Link> {
-    match asked {
-        Ok(report) => judge_report(report, config),
+/// The links of the daemon, as it or its silence tells them; `above`: those of the sources, which may have told the cause already.
+pub(super) fn judge(
+    asked: &Result<Report, AskError>,
+    config: Option<&Config>,
+    above: &[Link],
+    writers: &Writers,
+) -> Vec<Link> {
+    let mut links = match asked {
+        Ok(report) => judge_report(report, config, above, writers),
         Err(error) => vec![judge_silence(error)],
+    };
+    let is_told = asked.as_ref().is_ok_and(has_rival);
+    if writers.pids.len() > 1 && !is_told {
+        let text = format!(
+            "webntpd runs {} times, {}",
+            writers.pids.len(),
+            writers.list()
+        );
+        links.push(Link::note(DAEMON, text).remedy(
+            "end all but one (ps -fp PID tells which is which), unless each has a unit, sockets and a [control] path of its own",
+        ));
     }
+    links
+}
+
+/// Whether somebody else writes to a segment of the daemon's.
+pub(super) fn has_rival(report: &Report) -> bool {
+    let mut troubles = report
+        .outputs
+        .iter()
+        .filter_map(|output| output.trouble.as_ref());
+    troubles.any(|trouble| trouble.contains(RIVAL))
 }
 
 fn judge_silence(error: &AskError) -> Link {
@@ -74,7 +104,12 @@ fn judge_silence(error: &AskError) -> Link {
     }
 }
 
-fn judge_report(report: &Report, config: Option<&Config>) -> Vec<Link> {
+fn judge_report(
+    report: &Report,
+    config: Option<&Config>,
+    above: &[Link],
+    writers: &Writers,
+) -> Vec<Link> {
     let mut links = vec![judge_state(report)];
     if report.version != env!("CARGO_PKG_VERSION") {
         let text = format!(
@@ -88,7 +123,7 @@ fn judge_report(report: &Report, config: Option<&Config>) -> Vec<Link> {
         report
             .sources
             .iter()
-            .map(|source| judge_source(source, report)),
+            .map(|source| judge_source(source, report, above)),
     );
     if let Some(config) = config {
         let has = |name: &str| report.sources.iter().any(|source| source.name == name);
@@ -100,7 +135,12 @@ fn judge_report(report: &Report, config: Option<&Config>) -> Vec<Link> {
             links.push(Link::note(DAEMON, text).remedy("systemctl reload webntpd"));
         }
     }
-    links.extend(report.outputs.iter().filter_map(judge_output));
+    links.extend(
+        report
+            .outputs
+            .iter()
+            .filter_map(|output| judge_output(output, writers)),
+    );
     links
 }
 
@@ -115,6 +155,10 @@ fn judge_state(report: &Report) -> Link {
         "publishing" => Link::ok(DAEMON, format!("it publishes: {}", report.summary)),
         "starting" => Link::note(DAEMON, "it has just started, and has no time yet")
             .remedy("ask again in half a minute"),
+        "refused" if reason.contains(RIVAL) => Link::note(
+            DAEMON,
+            "it knows the time, and another program is in its way, as told below",
+        ),
         "refused" => Link::fault(
             DAEMON,
             format!("it knows the time, and no output takes it: {reason}"),
@@ -125,7 +169,24 @@ fn judge_state(report: &Report) -> Link {
     }
 }
 
-fn judge_source(source: &Source, report: &Report) -> Link {
+fn judge_source(source: &Source, report: &Report, above: &[Link]) -> Link {
+    let is_told = |kinds: &[&str]| {
+        let names: Vec<String> = kinds
+            .iter()
+            .map(|kind| format!("{kind} of {}", source.name))
+            .collect();
+        let mut faults = above.iter().filter(|link| link.state == State::Fault);
+        faults.find(|link| names.contains(&link.name))
+    };
+    // One cause is one fault, and one that others stand in for stops nothing.
+    let fault = |kinds: &[&str], text: String, remedy: &str| {
+        let name = format!("daemon on {}", source.name);
+        match is_told(kinds) {
+            Some(cause) => Link::note(name, text).remedy(format!("as above: {}", cause.name)),
+            None if report.is_publishing() => Link::fault(name, text).remedy(remedy).minor(),
+            None => Link::fault(name, text).remedy(remedy),
+        }
+    };
     let name = format!("daemon on {}", source.name);
     let said = source.reading.as_ref().map_or(String::new(), |reading| {
         format!(
@@ -138,27 +199,70 @@ fn judge_source(source: &Source, report: &Report) -> Link {
     let reason = source.reason.as_deref();
     let told = reason.map_or(String::new(), |reason| format!(": {reason}"));
     match source.tally.as_str() {
-        "falseticker" => Link::fault(name, format!("falseticker, the majority contradicts it{said}")).remedy(
+        "falseticker" => fault(
+            &["agreement"],
+            format!("falseticker, the majority contradicts it{said}"),
             "remove it, or tell its operator; if its clock is known to be off, correct it with `offset`",
         ),
         "unusable" if report.state == "starting" => Link::note(name, format!("nothing yet{told}")),
+        "unusable" if reach != 0 && source.reason == Some(Unusable::NoMajority.to_string()) => {
+            Link::note(name, format!("it answers, reach {reach:o}, and is not used{told}")).remedy(
+                "its voice alone does not do: see to the other sources, or add some of other operators, until a majority agrees",
+            )
+        }
         "unusable" if reach != 0 => Link::note(name, format!("not usable now, reach {reach:o}{told}"))
             .remedy("see whether it answers again; `webntp sources -v` follows it"),
-        "unusable" => Link::fault(name, format!("unusable, the last eight polls gave no sample{told}"))
-            .remedy("see the links of this source above; one that is gone for good is to be removed"),
+        "unusable" if polls(source) == 0 => Link::note(name, "it has not been asked yet")
+            .remedy("ask again in half a minute"),
+        "unusable" => fault(
+            &["name", "connection", "certificate", "sample"],
+            format!("unusable, {}{told}", misses(source)),
+            "see the links of this source above; one that is gone for good is to be removed",
+        ),
         tally => Link::ok(name, format!("{tally}, reach {reach:o}{said}")),
     }
 }
 
-fn judge_output(output: &Output) -> Option<Link> {
+/// How often it was asked.
+fn polls(source: &Source) -> u64 {
+    let missed = source.missed.values();
+    missed.fold(source.samples, |sum, missed| sum.saturating_add(*missed))
+}
+
+/// What is said of a source none of whose last eight polls gave a sample, if there were so many.
+fn misses(source: &Source) -> String {
+    match (source.samples, polls(source)) {
+        (0, 1) => "its only poll gave no sample".to_owned(),
+        (0, polls) => format!("none of its {} gave a sample", count(polls, "poll")),
+        _ => "none of its last 8 polls gave a sample".to_owned(),
+    }
+}
+
+fn judge_output(output: &Output, writers: &Writers) -> Option<Link> {
     let trouble = output.trouble.as_ref()?;
     let name = format!("daemon to {}", output.name);
+    if trouble.contains(RIVAL) {
+        let who = match (&writers.pids[..], &writers.answers) {
+            ([_, _, ..], _) => format!(
+                "; webntpd runs {} times, {}",
+                writers.pids.len(),
+                writers.list()
+            ),
+            (_, Some((pid, _))) => {
+                format!("; it is no webntpd that is to be seen here but process {pid}")
+            }
+            _ => String::new(),
+        };
+        return Some(Link::fault(name, format!("{RIVAL}{who}")).remedy(
+            "end all writers but one (ps -fp PID tells which is which; gpsd and ntpd's own tools write segments too), or give each a \
+             unit of its own: `unit` in [shm]",
+        ));
+    }
     Some(Link::fault(name, trouble).remedy("see the segment and the sockets below"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::State;
     use super::*;
     use crate::config::parse;
 
@@ -172,17 +276,19 @@ mod tests {
             sources: vec![Source {
                 name: "tokyo".into(),
                 tally: tally.into(),
+                samples: 9,
                 ..Source::default()
             }],
             ..Report::default()
         }
     }
 
+    fn told(report: &Report, config: Option<&Config>) -> Vec<Link> {
+        judge_report(report, config, &[], &Writers::default())
+    }
+
     fn states(report: &Report) -> Vec<State> {
-        judge_report(report, None)
-            .iter()
-            .map(|link| link.state)
-            .collect()
+        told(report, None).iter().map(|link| link.state).collect()
     }
 
     fn config(name: &str) -> Config {
@@ -196,7 +302,7 @@ mod tests {
     #[test]
     fn a_daemon_that_publishes_is_fine() {
         assert_eq!(states(&report("best")), [State::Ok, State::Ok]);
-        let links = judge_report(&report("best"), Some(&config("tokyo")));
+        let links = told(&report("best"), Some(&config("tokyo")));
         assert!(
             links.iter().all(|link| link.state == State::Ok),
             "{links:?}"
@@ -205,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_falseticker_and_one_that_gives_nothing_are_faults() {
-        let links = judge_report(&report("falseticker"), None);
+        let links = told(&report("falseticker"), None);
         assert_eq!(
             (links[1].name.as_str(), links[1].state),
             ("daemon on tokyo", State::Fault)
@@ -267,14 +373,14 @@ mod tests {
             ..report("best")
         };
         assert!(
-            judge_report(&old, None)[1]
+            told(&old, None)[1]
                 .remedy
                 .as_ref()
                 .unwrap()
                 .contains("restart")
         );
         for config in [config("osaka"), parse("", "test").unwrap()] {
-            let last = judge_report(&report("best"), Some(&config)).pop().unwrap();
+            let last = told(&report("best"), Some(&config)).pop().unwrap();
             assert_eq!(
                 (last.state, last.remedy.as_deref()),
                 (State::Note, Some("systemctl reload webntpd"))
@@ -292,7 +398,7 @@ mod tests {
     #[test]
     fn silence_is_a_fault_and_a_lack_of_rights_is_not() {
         let path = || "/run/webntpd/control.sock".into();
-        let state = |error| judge(&Err(error), None)[0].state;
+        let state = |error| judge(&Err(error), None, &[], &Writers::default())[0].state;
         assert_eq!(state(AskError::NoDaemon(path())), State::Fault);
         assert_eq!(state(AskError::Denied(path())), State::Note);
         let cause = serde_json::from_str::<Report>("no").unwrap_err();
@@ -330,5 +436,90 @@ mod tests {
         assert_eq!(state("failed", "enabled", true), State::Fault);
         assert_eq!(state("inactive", "masked", false), State::Fault);
         assert_eq!(state("activating", "enabled", false), State::Note);
+    }
+
+    #[test]
+    fn polls_without_a_sample_are_counted_as_they_were() {
+        let said = |samples, missed| {
+            let mut report = report("unusable");
+            report.sources[0].samples = samples;
+            report.sources[0].missed = [("network".to_owned(), missed)].into();
+            told(&report, None).remove(1)
+        };
+        assert_eq!(said(0, 0).state, State::Note);
+        assert_eq!(said(0, 1).text, "unusable, its only poll gave no sample");
+        assert_eq!(
+            said(0, 3).text,
+            "unusable, none of its 3 polls gave a sample"
+        );
+        assert_eq!(
+            said(1, 8).text,
+            "unusable, none of its last 8 polls gave a sample"
+        );
+    }
+
+    #[test]
+    fn a_source_that_answers_and_lacks_a_majority_is_not_told_to_answer() {
+        let mut report = report("unusable");
+        report.sources[0].reach = 7;
+        report.sources[0].reason = Some(Unusable::NoMajority.to_string());
+        let remedy = told(&report, None).remove(1).remedy.expect("there is one");
+        assert!(
+            remedy.contains("majority") && !remedy.contains("answers"),
+            "{remedy}"
+        );
+    }
+
+    #[test]
+    fn what_a_link_above_has_told_is_no_second_fault() {
+        for (tally, above) in [
+            ("falseticker", "agreement of tokyo"),
+            ("unusable", "connection of tokyo"),
+        ] {
+            let above = [Link::fault(above, "broken")];
+            let report = report(tally);
+            let judged = judge_report(&report, None, &above, &Writers::default()).remove(1);
+            assert_eq!(judged.state, State::Note, "{judged:?}");
+            assert_eq!(judged.remedy, Some(format!("as above: {}", above[0].name)));
+            let other = [Link::fault("connection of osaka", "broken")];
+            let judged = judge_report(&report, None, &other, &Writers::default()).remove(1);
+            assert_eq!(judged.state, State::Fault, "{judged:?}");
+        }
+    }
+
+    #[test]
+    fn two_daemons_on_one_unit_are_named_once_with_the_remedy() {
+        let mut refused = report("best");
+        let trouble = format!("shm unit 2: {RIVAL}; give one of them another unit");
+        refused.state = "refused".into();
+        refused.reason = Some(format!("SHM(2): {trouble}"));
+        refused.outputs = vec![Output {
+            name: "SHM(2)".into(),
+            trouble: Some(trouble),
+            ..Output::default()
+        }];
+        let writers = Writers {
+            pids: vec![120, 340],
+            answers: Some((120, None)),
+            ours: None,
+        };
+        let mut links = judge(&Ok(refused), None, &[], &writers);
+        links.retain(|link| link.state == State::Fault);
+        assert_eq!(links.len(), 1, "{links:?}");
+        assert!(
+            links[0]
+                .text
+                .ends_with("webntpd runs 2 times, processes 120 and 340"),
+            "{links:?}"
+        );
+        let remedy = links[0].remedy.as_ref().expect("there is one");
+        assert!(
+            remedy.contains("a unit of its own") && !remedy.contains("below"),
+            "{remedy}"
+        );
+        let apart = judge(&Ok(report("best")), None, &[], &writers);
+        let last = apart.last().expect("more than one");
+        assert_eq!(last.state, State::Note, "each may have a unit of its own");
+        assert!(last.text.contains("processes 120 and 340"), "{last:?}");
     }
 }

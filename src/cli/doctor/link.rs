@@ -33,6 +33,9 @@ pub(super) struct Link {
     /// What to do.
     #[serde(serialize_with = "visible_if_any")]
     pub(super) remedy: Option<String>,
+    /// Of a fault: whether the time comes through all the same.
+    #[serde(skip)]
+    is_minor: bool,
 }
 
 impl Link {
@@ -42,6 +45,7 @@ impl Link {
             state,
             text: text.into(),
             remedy: None,
+            is_minor: false,
         }
     }
 
@@ -65,6 +69,12 @@ impl Link {
     /// And what to do.
     pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// And that the time comes through all the same: there are others.
+    pub(super) fn minor(mut self) -> Self {
+        self.is_minor = true;
         self
     }
 }
@@ -107,19 +117,20 @@ pub(super) struct Diagnosis {
 
 impl Diagnosis {
     pub(super) fn new(links: Vec<Link>) -> Self {
-        let mut faulty = links.iter().filter(|link| link.state == State::Fault);
-        let verdict = faulty.clone().next().map_or_else(
-            || "all is well".to_owned(),
-            |first| match faulty.clone().count() {
-                1 => format!("1 fault: {}", first.name),
-                faults => {
-                    let faults = count(faults as u64, "fault");
-                    format!("{faults}; begin with: {}", first.name)
-                }
-            },
-        );
+        let faulty = || links.iter().filter(|link| link.state == State::Fault);
+        let faults = faulty().count();
+        // Whatever keeps all time from the reader goes before a source that others stand in for.
+        let first = faulty().find(|link| !link.is_minor);
+        let verdict = match first.or_else(|| faulty().next()) {
+            None => "all is well".to_owned(),
+            Some(first) if faults == 1 => format!("1 fault: {}", first.name),
+            Some(first) => {
+                let faults = count(faults as u64, "fault");
+                format!("{faults}; begin with: {}", first.name)
+            }
+        };
         Self {
-            faults: faulty.by_ref().count(),
+            faults,
             verdict,
             links,
         }
@@ -158,6 +169,9 @@ mod tests {
         let two = [well[0].clone(), fault("x"), fault("y")];
         assert_eq!(verdict(&two), "2 faults; begin with: x");
         assert!(!Diagnosis::new(two.to_vec()).is_well());
+        let minor = [fault("x").minor(), fault("y")];
+        assert_eq!(verdict(&minor), "2 faults; begin with: y");
+        assert_eq!(verdict(&minor[..1]), "1 fault: x");
     }
 
     #[test]

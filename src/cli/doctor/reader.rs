@@ -8,6 +8,7 @@ mod clocks;
 pub(super) use clocks::Clock;
 
 use super::link::Link;
+use super::process::{self, Namespace, Writers};
 use crate::config::Output;
 use std::ffi::OsStr;
 use std::fs;
@@ -34,6 +35,8 @@ pub(super) struct Daemon {
     pid: u32,
     /// Its configuration, and the reference clocks in it.
     file: PathBuf,
+    /// Whose shared memory it sees, if that may be known.
+    ipc: Option<Namespace>,
     pub(super) clocks: io::Result<Vec<Clock>>,
 }
 
@@ -76,25 +79,10 @@ impl Kind {
     }
 }
 
-/// What sort of daemon a process is by its `status`. One in a container is not of this machine's making.
-fn kind_of(status: &str) -> Option<Kind> {
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-    let namespaces = field("NSpid:").map_or(1, |pids| pids.split_whitespace().count());
-    (namespaces == 1).then_some(())?;
-    Kind::of_comm(field("Name:")?.trim())
-}
-
 /// All daemons that set the clock, one of each kind.
 pub(super) fn running() -> Vec<Daemon> {
-    let mut found: Vec<(Kind, u32)> = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-            Some((kind_of(&status)?, pid))
-        })
-        .collect();
+    let known = |(name, pid): (String, u32)| Some((Kind::of_comm(&name)?, pid));
+    let mut found: Vec<(Kind, u32)> = process::all().into_iter().filter_map(known).collect();
     found.sort_unstable();
     // chronyd has a helper of the same name, which came later.
     found.dedup_by_key(|(kind, _)| *kind);
@@ -116,6 +104,7 @@ impl Daemon {
         Self {
             kind,
             pid,
+            ipc: process::ipc(&pid.to_string()),
             clocks: clocks::read(&file),
             file,
         }
@@ -147,10 +136,46 @@ fn named_file(words: &[u8], option: &str) -> Option<PathBuf> {
 }
 
 /// Who reads our outputs, and who is in whose way; `has_reader` if somebody besides webntpd has the segment.
-pub(super) fn judge(daemons: &[Daemon], outputs: &[Output], has_reader: bool) -> Vec<Link> {
+pub(super) fn judge(
+    daemons: &[Daemon],
+    outputs: &[Output],
+    has_reader: bool,
+    writers: &Writers,
+) -> Vec<Link> {
     let mut links = vec![judge_company(daemons, has_reader)];
-    links.extend(daemons.iter().map(|daemon| judge_daemon(daemon, outputs)));
+    for daemon in daemons {
+        links.push(judge_daemon(daemon, outputs));
+        links.extend(judge_sight(daemon, outputs, writers));
+    }
     links
+}
+
+/// Whether a daemon that is to read the segment cannot see it.
+pub(super) fn is_blind(daemon: &Daemon, outputs: &[Output], writers: &Writers) -> bool {
+    judge_sight(daemon, outputs, writers).is_some()
+}
+
+fn judge_sight(daemon: &Daemon, outputs: &[Output], writers: &Writers) -> Option<Link> {
+    let reads_segment = match &daemon.clocks {
+        Ok(_) => daemon.clock(outputs)?.output.unit().is_some(),
+        // It is told nothing, or we are not.
+        Err(_) => process::is_only_shared(outputs),
+    };
+    let can_read = matches!(daemon.kind, Kind::Ntpd | Kind::Chronyd);
+    let writer = writers.are_apart_from(daemon.ipc.as_ref());
+    let writer = writer.filter(|_| reads_segment && can_read)?;
+    let (name, pid) = (daemon.kind.name(), daemon.pid);
+    let share = "let both share one IPC namespace (containers: --ipc; systemd: PrivateIPC=no)";
+    Some(
+        Link::fault(
+            format!("IPC namespace of {name}"),
+            format!("{name} (process {pid}) runs in another IPC namespace than {writer} and never sees its segment"),
+        )
+        .remedy(match daemon.kind {
+            Kind::Chronyd => format!("{share}, or use a socket: [[sock]], and `webntp setup chrony --sock`"),
+            _ => share.to_owned(),
+        }),
+    )
 }
 
 fn judge_company(daemons: &[Daemon], has_reader: bool) -> Link {
@@ -255,12 +280,18 @@ mod tests {
             kind,
             pid: 7,
             file: "/etc/its.conf".into(),
+            ipc: None,
             clocks: Ok(clocks::parse(text)),
         }
     }
 
+    fn judge_with(daemons: &[Daemon], has_reader: bool) -> Vec<Link> {
+        let outputs = [Output::of_unit(2)];
+        judge(daemons, &outputs, has_reader, &Writers::default())
+    }
+
     fn states(daemons: &[Daemon]) -> Vec<State> {
-        judge(daemons, &[Output::of_unit(2)], false)
+        judge_with(daemons, false)
             .iter()
             .map(|link| link.state)
             .collect()
@@ -282,7 +313,7 @@ mod tests {
     fn no_daemon_is_a_fault_and_so_are_two_at_one_clock() {
         assert_eq!(states(&[]), [State::Fault]);
         assert_eq!(
-            judge(&[], &[], true)[0].state,
+            judge_with(&[], true)[0].state,
             State::Note,
             "out of our sight"
         );
@@ -291,10 +322,41 @@ mod tests {
             daemon(Kind::Timesyncd, ""),
         ];
         assert_eq!(states(&two), [State::Fault, State::Ok, State::Fault]);
-        let text = &judge(&two, &[Output::of_unit(2)], false)[0].text;
+        let text = &judge_with(&two, false)[0].text;
         assert!(
             text.starts_with("ntpd and systemd-timesyncd run beside each other"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn a_daemon_in_another_ipc_namespace_than_webntpd_is_told_not_to_see_the_segment() {
+        let [here, there] = ["ipc:[1]", "ipc:[2]"].map(Namespace::from);
+        let writers = Writers {
+            pids: vec![9],
+            answers: Some((9, Some(here.clone()))),
+            ours: Some(here.clone()),
+        };
+        let of = |text: &str, ipc: &Namespace| Daemon {
+            ipc: Some(ipc.clone()),
+            ..daemon(Kind::Chronyd, text)
+        };
+        let outputs = [Output::of_unit(2), Output::of_path("/run/chrony.w.sock")];
+        let sight = |daemon: &Daemon| judge_sight(daemon, &outputs, &writers);
+        let link = sight(&of("refclock SHM 2\n", &there)).expect("it is blind");
+        assert_eq!(link.state, State::Fault);
+        assert_eq!(
+            link.text,
+            "chronyd (process 7) runs in another IPC namespace than webntpd (process 9) and never sees its segment"
+        );
+        assert!(
+            link.remedy
+                .is_some_and(|remedy| remedy.contains("[[sock]]"))
+        );
+        assert_eq!(sight(&of("refclock SHM 2\n", &here)), None);
+        assert_eq!(
+            sight(&of("refclock SOCK /run/chrony.w.sock\n", &there)),
+            None
         );
     }
 
@@ -351,13 +413,6 @@ mod tests {
         assert_eq!(Kind::of_comm("systemd-timesyn"), Some(Kind::Timesyncd));
         assert_eq!(Kind::of_comm("ntpd"), Some(Kind::Ntpd));
         assert_eq!(Kind::of_comm("ntpdate"), None);
-    }
-
-    #[test]
-    fn a_daemon_in_a_container_is_none_of_ours() {
-        let kind = |pids| kind_of(&format!("Name:\tchronyd\nPid:\t7\nNSpid:\t{pids}\n"));
-        assert_eq!((kind("7"), kind("7\t1")), (Some(Kind::Chronyd), None));
-        assert_eq!(kind_of("Name:\tntpd\n"), Some(Kind::Ntpd));
     }
 
     #[test]

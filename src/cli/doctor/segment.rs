@@ -9,15 +9,38 @@ use crate::sys::shm::{Look, Reading};
 use crate::sys::sock::{Listener, Sender, SockError};
 use std::path::{Path, PathBuf};
 
+/// What is known of a segment besides what is seen of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Known {
+    /// The daemon publishes: who has the segment alone is the one that writes.
+    pub(super) is_written: bool,
+    /// The daemon that should read it cannot see it, which is told below.
+    pub(super) is_out_of_sight: bool,
+}
+
 /// What was seen of a segment; `quiet` as [`segment::judge`] has it.
-pub(super) fn judge(look: &Look, now: Utc, quiet: Span) -> Vec<Link> {
+pub(super) fn judge(look: &Look, now: Utc, quiet: Span, known: Known) -> Vec<Link> {
     let name = format!("segment of unit {}", look.unit);
-    let findings = segment::judge(look, now, quiet);
+    let mut findings = segment::judge(look, now, quiet);
+    if known.is_written && findings.contains(&Finding::Alone) {
+        findings.retain(|finding| !matches!(finding, Finding::NotTaken { .. }));
+        for finding in &mut findings {
+            if *finding == Finding::Alone {
+                *finding = Finding::NoReader;
+            }
+        }
+    }
     let mut links: Vec<Link> = findings
         .iter()
         // As is usual; `webntp shm` tells it.
         .filter(|finding| !matches!(finding, Finding::Public { .. }))
-        .map(|finding| judge_finding(&name, finding))
+        .map(|finding| match finding {
+            Finding::NoReader | Finding::NotTaken { .. } if known.is_out_of_sight => {
+                Link::note(&name, finding.what())
+                    .remedy("as below: the IPC namespace of the reader")
+            }
+            finding => judge_finding(&name, finding),
+        })
         .collect();
     if let Some(found) = &look.found
         && links.is_empty()
@@ -161,7 +184,32 @@ mod tests {
             found,
             orphans: Vec::new(),
         };
-        judge(&look, NOW, segment::QUIET)
+        judge(&look, NOW, segment::QUIET, Known::default())
+    }
+
+    #[test]
+    fn a_segment_that_the_daemon_writes_and_nobody_else_has_lacks_a_reader() {
+        let alone = Look {
+            unit: Unit(2),
+            found: Some(Found {
+                attached: 1,
+                ..found()
+            }),
+            orphans: Vec::new(),
+        };
+        let mut known = Known {
+            is_written: true,
+            is_out_of_sight: false,
+        };
+        let links = judge(&alone, NOW, segment::QUIET, known);
+        assert_eq!(links.len(), 1, "{links:?}");
+        assert_eq!(
+            (links[0].state, &links[0].text),
+            (State::Fault, &Finding::NoReader.what())
+        );
+        known.is_out_of_sight = true;
+        let links = judge(&alone, NOW, segment::QUIET, known);
+        assert_eq!(links[0].state, State::Note, "{links:?}");
     }
 
     #[test]

@@ -126,14 +126,11 @@ impl Visit {
                     .iter()
                     .map(|address| address.ip().to_string())
                     .collect();
-                let host = source.url.host_str().unwrap_or_default();
-                links.push(Link::ok(
-                    link("name"),
-                    match source.url.host() {
-                        Some(Host::Domain(_)) => format!("{host} is {}", list.join(", ")),
-                        _ => "an address, which needs no look-up".to_owned(),
-                    },
-                ));
+                // An address needs no look-up, and no line.
+                if let Some(Host::Domain(host)) = source.url.host() {
+                    let text = format!("{host} is {}", list.join(", "));
+                    links.push(Link::ok(link("name"), text));
+                }
             }
             Err(error) => links.push(
                 Link::fault(link("name"), error.to_string()).remedy(name_remedy(error, source)),
@@ -152,10 +149,14 @@ impl Visit {
         match &self.survey.certificate_days {
             Some(Ok(days)) => links.push(certificate(link("certificate"), *days)),
             Some(Err(error)) => links.push(tls_fault(link("certificate"), error, clock)),
-            None if !source.is_encrypted() => links.push(Link::ok(
-                link("certificate"),
-                "none, in clear text: whoever is in between can change the time",
-            )),
+            // Of one that is not reached nothing can be said, and nothing can be changed on the way.
+            None if !source.is_encrypted() && self.survey.is_through() => links.push(
+                Link::note(
+                    link("certificate"),
+                    "none, in clear text: whoever is in between can change the time",
+                )
+                .remedy("if its server speaks https, name that in `url`"),
+            ),
             None => links.push(Link::skipped(link("certificate"), "there is no connection")),
         }
         links.push(match &self.sample {

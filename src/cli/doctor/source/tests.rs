@@ -215,12 +215,24 @@ fn a_refused_sample_is_told_in_words_and_a_page_leads_to_the_portal() {
 }
 
 #[test]
-fn clear_text_is_said_and_is_no_fault() {
+fn clear_text_is_noted_of_a_source_that_is_reached() {
     let url = Url::parse("http://tokyo.example/").unwrap();
     let source = Source::new("tokyo", url, Span::from_secs(16));
     let mut visit = good();
     visit.survey.certificate_days = None;
     let links = visit.judge(&source, None);
     assert!(links[2].text.contains("clear text"), "{links:?}");
-    assert!(links.iter().all(|link| link.state == State::Ok));
+    assert_eq!(links[2].state, State::Note);
+    visit.survey.peer = Some(Err(Error::HungUp));
+    visit.sample = None;
+    let links = visit.judge(&source, None);
+    assert_eq!(links[2].state, State::Skipped, "{links:?}");
+}
+
+#[test]
+fn an_address_needs_no_line_of_a_look_up() {
+    let url = Url::parse("https://127.0.0.1/").unwrap();
+    let source = Source::new("tokyo", url, Span::from_secs(16));
+    let links = good().judge(&source, None);
+    assert_eq!(links[0].name, "connection of tokyo", "{links:?}");
 }

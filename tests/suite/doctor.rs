@@ -550,6 +550,49 @@ fn an_ntpd_without_our_clock_is_told_the_line_that_it_lacks() {
 }
 
 #[test]
+fn a_reader_in_another_ipc_namespace_than_webntpd_is_told() {
+    sandbox::run(|| {
+        let fake = fake(0);
+        let clock = format!("refclock SHM {UNIT}:perm=0666 refid WEB poll 0\n");
+        let _chronyd = Chronyd::with_clock(&clock, Path::new("/run/chrony"));
+        deadline::poll(LIMIT, || Entry::of(UNIT)).expect("chronyd makes the segment");
+        let path = webntpd::write_configuration(Path::new(DIR), &of(&[&fake]));
+        let mut apart = Command::new("unshare");
+        apart.args(["--ipc", env!("CARGO_BIN_EXE_webntpd"), "--config"]);
+        let mut webntpd = Process::start(apart.arg(path));
+        webntpd.wait_line("no daemon has the segment", LIMIT);
+        let found = doctor(&[]);
+        found.assert_fault(
+            "IPC namespace of chronyd",
+            "in another IPC namespace than webntpd (process ",
+            "[[sock]]",
+        );
+        assert!(found.names("note").contains(&"segment"), "{found:#?}");
+    });
+}
+
+#[test]
+fn two_webntpd_on_one_unit_are_told_with_their_processes() {
+    sandbox::run(|| {
+        let fake = fake(0);
+        let text = of(&[&fake]);
+        let _first = start(&text);
+        let other = text + "\n[control]\npath = \"/run/other/control.sock\"\n";
+        let _second = webntpd::start(Path::new("/run/other"), &other);
+        let found = deadline::poll(LIMIT, || {
+            let found = doctor(&["--no-network"]);
+            let name = format!("daemon to SHM({UNIT})");
+            let remedy = "a unit of its own";
+            found
+                .has_fault(&name, "webntpd runs 2 times, processes ", remedy)
+                .then_some(found)
+        });
+        let found = found.unwrap_or_else(|| panic!("{:#?}", doctor(&[])));
+        found.assert_fault("time daemon", "nobody sets the clock", "apt install chrony");
+    });
+}
+
+#[test]
 fn a_command_line_without_sense_is_2() {
     let said = Command::new(env!("CARGO_BIN_EXE_webntp"))
         .args(["doctor", "--cure"])

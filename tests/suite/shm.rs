@@ -77,7 +77,7 @@ fn of_a_chain_that_works_nothing_is_wrong() {
             &said,
             &[
                 "shm unit 2, key 0x4e545032, segment ",
-                "(uid 0), mode 0666, 96 bytes",
+                "(uid 0), permissions 0666, 96 bytes",
                 "attached  by 2 processes",
                 "sample    offset +",
                 "the system clock is behind",
@@ -227,7 +227,7 @@ fn a_strangers_private_segment_is_named_and_a_user_is_told_what_the_kernel_tells
             &[
                 private,
                 denied,
-                "(uid 1001), mode 0600, 96 bytes",
+                "(uid 1001), permissions 0600, 96 bytes",
                 "attached  by 0 processes",
             ],
         );

@@ -249,12 +249,12 @@ fn judge_output(output: &Output, writers: &Writers) -> Option<Link> {
                 writers.list()
             ),
             (_, Some((pid, _))) => {
-                format!("; it is no webntpd that is to be seen here but process {pid}")
+                format!("; beside process {pid} no webntpd is to be seen")
             }
             _ => String::new(),
         };
         return Some(Link::fault(name, format!("{RIVAL}{who}")).remedy(
-            "end all writers but one (ps -fp PID tells which is which; gpsd and ntpd's own tools write segments too), or give each a \
+            "end all writers but one (ps -fp PID tells which is which; gpsd writes segments, too), or give each a \
              unit of its own: `unit` in [shm]",
         ));
     }

@@ -206,7 +206,7 @@ protocol = "ntp"
 12: source "tokyo": poll is the bare number 16; write "16s"
 13: source 3: name is missing; add name = "tokyo"
 13: source 3: url is missing; add url = "https://example.com/json"
-14: source 3: protocol "ntp" is unknown; write "webntp", "nict", "htptime", "https-time", "http-date" or leave it out"#;
+14: source 3: protocol "ntp" is unknown; write "webntp", "nict", "htptime", "https-time", "x-time", "text", "http-date" or leave it out"#;
     assert_eq!(problems(text).join("\n"), expected);
 }
 
@@ -229,7 +229,14 @@ fn only_webntp_is_spoken_over_websocket() {
             r#"4: source "a": protocol "nict" is not spoken over ws; begin the url with http, or use protocol "webntp""#
         ]
     );
-    for protocol in ["nict", "htptime", "https-time", "http-date"] {
+    for protocol in [
+        "nict",
+        "htptime",
+        "https-time",
+        "x-time",
+        "text",
+        "http-date",
+    ] {
         let problem = source("wss", protocol).join("\n");
         assert!(
             problem.contains("begin the url with https, or"),

@@ -302,6 +302,11 @@ mod tests {
                     stamp(6)
                 );
             }
+            Kind::XTime => {
+                let millis = stamp(3).replace('.', "");
+                return format!("HTTP/1.1 204 No Content\r\nX-Time: {millis}\r\n\r\n");
+            }
+            Kind::Text => format!("a=b\nts={}\n", stamp(6)),
             Kind::HttpDate => {
                 let (seconds, _) = now.to_parts();
                 let (minute, second) = (seconds / 60 % 60, seconds % 60);
@@ -357,6 +362,8 @@ mod tests {
             (Kind::Nict, "GET", "/json?", 3),
             (Kind::HtpTime, "GET", "/json", 0),
             (Kind::HttpsTime, "HEAD", "/.well-known/time", 0),
+            (Kind::XTime, "GET", "/json", 0),
+            (Kind::Text, "GET", "/json", 0),
             (Kind::HttpDate, "HEAD", "/json?", 6),
         ] {
             let truth = Truth::at(60_000);

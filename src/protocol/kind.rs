@@ -11,6 +11,7 @@ use crate::protocol::plausible::Plausible;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::request::{Method, Request, Resource};
 use crate::protocol::stamp::{Rounding, ServerBounds, bounds};
+use crate::protocol::text;
 use crate::protocol::webntp::{self, LeapNotice};
 
 /// What a source speaks.
@@ -26,6 +27,10 @@ pub enum Kind {
     HtpTime,
     /// `https-time`: the header `X-HTTPSTIME` (Kamp, "Time over HTTPS", 2015).
     HttpsTime,
+    /// `x-time`: the header `X-Time`, milliseconds, as GrapheneOS's servers have it.
+    XTime,
+    /// `text`: a body of plain text that says the time.
+    Text,
     /// `http-date`: the header `Date` that nearly every web server sends.
     HttpDate,
 }
@@ -72,11 +77,13 @@ const UNWILLING_PAUSE: Span = Span::from_secs(3_600);
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::WebNtp,
         Self::Nict,
         Self::HtpTime,
         Self::HttpsTime,
+        Self::XTime,
+        Self::Text,
         Self::HttpDate,
     ];
 
@@ -87,6 +94,8 @@ impl Kind {
             Self::Nict => "nict",
             Self::HtpTime => "htptime",
             Self::HttpsTime => "https-time",
+            Self::XTime => "x-time",
+            Self::Text => "text",
             Self::HttpDate => "http-date",
         }
     }
@@ -116,7 +125,7 @@ impl Kind {
         let (method, resource, headers): (_, _, &[_]) = match self {
             Self::WebNtp => (Method::Get, Resource::UrlWith(sent(WEBNTP_DIGITS)), &[]),
             Self::Nict => (Method::Get, Resource::UrlWith(sent(NICT_DIGITS)), &[]),
-            Self::HtpTime => (Method::Get, Resource::Url, PAST_CACHES),
+            Self::HtpTime | Self::XTime | Self::Text => (Method::Get, Resource::Url, PAST_CACHES),
             Self::HttpsTime => (Method::Head, Resource::Path(WELL_KNOWN), PAST_CACHES),
             Self::HttpDate => (
                 Method::Head,
@@ -159,6 +168,14 @@ impl Kind {
             }
             Self::HtpTime => webntp::parse_htptime(body, plausible).map(json),
             Self::HttpsTime => header::https_time(fields, body, plausible).map(head),
+            Self::XTime => header::x_time(fields, body, plausible).map(head),
+            Self::Text => {
+                let text::Reply { stamp, stamp_end } = text::parse(body, plausible)?;
+                Ok(Reading {
+                    place: Place::Body { end: stamp_end },
+                    ..head(stamp)
+                })
+            }
             Self::HttpDate => {
                 let mut reading = header::http_date(fields, plausible).map(head)?;
                 let late = reading.server.arrived_before + DATE_STALE;
@@ -199,9 +216,14 @@ mod tests {
         let body = match kind {
             Kind::WebNtp | Kind::Nict => format!(r#"{{"it":{it},"st":{stamp}}}"#),
             Kind::HtpTime => format!(r#"{{"time":{stamp}}}"#),
-            Kind::HttpsTime | Kind::HttpDate => String::new(),
+            Kind::Text => format!("a=b\nts={stamp}\nc=d\n"),
+            Kind::HttpsTime | Kind::XTime | Kind::HttpDate => String::new(),
         };
         let field = match kind {
+            Kind::XTime => {
+                let (seconds, fraction) = stamp.split_once('.').unwrap_or((stamp, ""));
+                ("X-Time", format!("{seconds}{fraction:0<3.3}").into())
+            }
             Kind::HttpDate => ("Date", "Tue, 01 Jan 2030 00:00:01 GMT".into()),
             _ => ("X-HTTPSTIME", stamp.into()),
         };
@@ -249,6 +271,8 @@ mod tests {
             (Kind::Nict, (Method::Get, with("1893456000.328"), 0)),
             (Kind::HtpTime, (Method::Get, Resource::Url, 1)),
             (Kind::HttpsTime, (Method::Head, well_known, 1)),
+            (Kind::XTime, (Method::Get, Resource::Url, 1)),
+            (Kind::Text, (Method::Get, Resource::Url, 1)),
             (Kind::HttpDate, (Method::Head, fresh, 1)),
         ] {
             assert_eq!(request(kind), expected, "{kind:?}");
@@ -270,7 +294,12 @@ mod tests {
         for kind in Kind::ALL {
             let reading = read_stamp(kind, stamp, Rounding::Truncates).expect("it is well-formed");
             match reading.place {
-                Place::Head => assert!(matches!(kind, Kind::HttpsTime | Kind::HttpDate)),
+                Place::Head => {
+                    assert!(matches!(
+                        kind,
+                        Kind::HttpsTime | Kind::XTime | Kind::HttpDate
+                    ));
+                }
                 Place::Body { end } => {
                     let (_, body) = reply(
                         kind,
@@ -324,7 +353,9 @@ mod tests {
             (Kind::WebNtp, Kind::HtpTime),
             (Kind::Nict, Kind::HttpsTime),
             (Kind::HtpTime, Kind::HttpsTime),
-            (Kind::HttpsTime, Kind::HttpDate),
+            (Kind::HttpsTime, Kind::XTime),
+            (Kind::XTime, Kind::Text),
+            (Kind::Text, Kind::HttpDate),
             (Kind::HttpDate, Kind::WebNtp),
         ] {
             let (fields, body) = reply(other, "0", stamp);
@@ -344,8 +375,10 @@ mod tests {
             let kind = Kind::ALL[nth];
             let clock = Utc::from_nanos(nanos);
             let half = Span::from_nanos(10i64.pow(9 - digits as u32) / 2);
-            // The one Date that the replies here have is right for a second if it is cut off.
-            let rounds = rounds && kind != Kind::HttpDate;
+            // The one Date that the replies here have is right for a second if it is cut off; milliseconds are cut
+            // out of what stands there.
+            let rounds = rounds && !matches!(kind, Kind::HttpDate | Kind::XTime);
+            let digits = if kind == Kind::XTime { digits.max(3) } else { digits };
             let (shift, rounding) = match rounds {
                 true => (half, Rounding::Rounds),
                 false => (Span::ZERO, Rounding::Truncates),
@@ -362,7 +395,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(name in "(Date|X-HTTPSTIME|Content-Length|.{0,5})", value: Vec<u8>, body: Vec<u8>) {
+        fn no_bytes_panic(name in "(Date|X-HTTPSTIME|X-Time|Content-Length|.{0,5})", value: Vec<u8>, body: Vec<u8>) {
             for kind in Kind::ALL {
                 let _ = kind.read(
                     &kind.request(NOW),

@@ -148,6 +148,20 @@ pub enum Refusal {
         /// What is wrong with that.
         why: HeaderFault,
     },
+    /// Text without a time in it.
+    #[error("the reply, which begins with {beginning}, has no time in it")]
+    NoTime {
+        /// How it begins.
+        beginning: Excerpt,
+    },
+    /// Text that says a time, but not as it should.
+    #[error("the reply says {value}: {why}")]
+    BadText {
+        /// What it says.
+        value: Excerpt,
+        /// What is wrong with that.
+        why: HeaderFault,
+    },
     /// Bytes behind the head of a reply to HEAD, which ends there.
     #[error("a body came with the reply to HEAD, which has none")]
     BodyToHead,
@@ -211,7 +225,7 @@ pub enum Refusal {
     NotText,
 }
 
-/// What is wrong with a header that carries time.
+/// What is wrong with a header, or a line of text, that carries time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderFault {
     /// A number with a sign.
@@ -229,6 +243,12 @@ pub enum HeaderFault {
     /// No date.
     #[error(transparent)]
     Date(#[from] DateError),
+    /// A date and time of ISO 8601 that is not written as it should be.
+    #[error("not of the form \"1994-11-06T08:49:37Z\"")]
+    Iso,
+    /// A date and time that may be of any zone.
+    #[error("a time without its zone")]
+    NoZone,
 }
 
 impl Refusal {
@@ -307,6 +327,19 @@ mod tests {
                     why: HeaderFault::Exponent,
                 },
                 r#"the header X-HTTPSTIME is "1e9": a number with an exponent"#,
+            ),
+            (
+                Refusal::NoTime {
+                    beginning: Excerpt::of(b"Not found\n"),
+                },
+                r#"the reply, which begins with "Not found\n", has no time in it"#,
+            ),
+            (
+                Refusal::BadText {
+                    value: Excerpt::of(b"1994-11-06T08:49:37"),
+                    why: HeaderFault::NoZone,
+                },
+                r#"the reply says "1994-11-06T08:49:37": a time without its zone"#,
             ),
             (
                 Refusal::BadHeader {

@@ -108,10 +108,15 @@ pub(super) fn compose<C>(
         head_only: request.method == "HEAD",
         ..reply
     };
-    match fault {
+    let mut reply = match fault {
         Some(fault) => reply.spoilt_by(fault),
         None => reply,
+    };
+    if reply.status != 204 {
+        // With no body at all it would last until the connection ends.
+        reply.body.get_or_insert_default();
     }
+    reply
 }
 
 /// The JSON; nothing, as real servers have it, if the question is echoed and was no number.

@@ -399,6 +399,7 @@ pub(super) static PROTOCOL: Key<Choice<Protocol>> = Key {
         ("x-time", Protocol::XTime),
         ("text", Protocol::Text),
         ("http-date", Protocol::HttpDate),
+        ("ntp", Protocol::Ntp),
     ]),
     without: Without::Is("\"webntp\""),
 };

@@ -10,6 +10,7 @@ use crate::protocol::header::{self, Fields};
 use crate::protocol::plausible::Plausible;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::request::{Method, Request, Resource};
+use crate::protocol::sntp::{self, PacketFault, Warning};
 use crate::protocol::stamp::{Rounding, ServerBounds, bounds};
 use crate::protocol::text;
 use crate::protocol::webntp::{self, LeapNotice};
@@ -31,6 +32,8 @@ pub enum Kind {
     XTime,
     /// `text`: a body of plain text that says the time.
     Text,
+    /// `ntp`: packets over UDP (RFC 4330).
+    Ntp,
     /// `http-date`: the header `Date` that nearly every web server sends.
     HttpDate,
 }
@@ -44,6 +47,8 @@ pub struct Reading {
     pub place: Place,
     /// What the server says about leap seconds, if anything.
     pub leap: Option<LeapNotice>,
+    /// The same from a server that says no more than whether one comes today.
+    pub warning: Option<Warning>,
 }
 
 /// Where in a reply a stamp stands.
@@ -77,7 +82,19 @@ const UNWILLING_PAUSE: Span = Span::from_secs(3_600);
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::WebNtp,
+        Self::Nict,
+        Self::HtpTime,
+        Self::HttpsTime,
+        Self::XTime,
+        Self::Text,
+        Self::HttpDate,
+        Self::Ntp,
+    ];
+
+    /// Those that are spoken over HTTP.
+    pub const OVER_HTTP: [Self; 7] = [
         Self::WebNtp,
         Self::Nict,
         Self::HtpTime,
@@ -97,6 +114,7 @@ impl Kind {
             Self::XTime => "x-time",
             Self::Text => "text",
             Self::HttpDate => "http-date",
+            Self::Ntp => "ntp",
         }
     }
 
@@ -110,13 +128,40 @@ impl Kind {
         matches!(self, Self::WebNtp)
     }
 
+    /// What is spoken under a URL with this scheme unless another kind is named.
+    pub fn usual(scheme: &str) -> Self {
+        if scheme == "ntp" {
+            Self::Ntp
+        } else {
+            Self::default()
+        }
+    }
+
+    /// Whether it is spoken under URLs with this scheme.
+    pub fn is_spoken_over(self, scheme: &str) -> bool {
+        match scheme {
+            "ntp" => self == Self::Ntp,
+            "ws" | "wss" => self.over_websocket(),
+            _ => self != Self::Ntp,
+        }
+    }
+
+    /// How often a server of this kind may be asked as a rule: those of NTP every 16 s and no more (RFC 4330 §10).
+    pub const fn least_poll(self) -> Span {
+        match self {
+            Self::Ntp => Span::from_secs(16),
+            _ => Span::from_secs(1),
+        }
+    }
+
     /// Whether its stamps are whole seconds, so that it must not outvote a finer kind.
     pub const fn is_coarse(self) -> bool {
         matches!(self, Self::HttpDate)
     }
 
-    /// The request to send at `now` by our clock, which may be wrong: servers echo it, nothing else.
-    pub fn request(self, now: Utc) -> Request {
+    /// The request to send at `now` by our clock, which may be wrong: servers echo it, nothing else. `nonce` are bits
+    /// that nobody can guess, for those that echo these instead.
+    pub fn request(self, now: Utc, nonce: u64) -> Request {
         let sent = |digits| Fixed {
             instant: now,
             digits,
@@ -127,6 +172,7 @@ impl Kind {
             Self::Nict => (Method::Get, Resource::UrlWith(sent(NICT_DIGITS)), &[]),
             Self::HtpTime | Self::XTime | Self::Text => (Method::Get, Resource::Url, PAST_CACHES),
             Self::HttpsTime => (Method::Head, Resource::Path(WELL_KNOWN), PAST_CACHES),
+            Self::Ntp => (Method::Get, Resource::Nonce(nonce), &[]),
             Self::HttpDate => (
                 Method::Head,
                 Resource::UrlFresh(sent(WEBNTP_DIGITS)),
@@ -155,11 +201,13 @@ impl Kind {
                 end: reply.stamp_end,
             },
             leap: reply.leap,
+            warning: None,
         };
         let head = |stamp: DecimalSeconds| Reading {
             server: bounds(stamp, rounding),
             place: Place::Head,
             leap: None,
+            warning: None,
         };
         match self {
             Self::WebNtp | Self::Nict => {
@@ -174,6 +222,18 @@ impl Kind {
                 Ok(Reading {
                     place: Place::Body { end: stamp_end },
                     ..head(stamp)
+                })
+            }
+            Self::Ntp => {
+                let Resource::Nonce(nonce) = request.resource else {
+                    return Err(PacketFault::Origin.into());
+                };
+                let sntp::Reply { server, warning } = sntp::parse(body, nonce, plausible)?;
+                Ok(Reading {
+                    server,
+                    place: Place::Body { end: body.len() },
+                    leap: None,
+                    warning: Some(warning),
                 })
             }
             Self::HttpDate => {
@@ -209,6 +269,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const NONCE: u64 = 0x0123_4567_89ab_cdef;
     const NOW: Utc = Utc::from_nanos(1_893_456_000_328_757_999);
 
     /// A reply of each kind, given what stands in it.
@@ -217,7 +278,7 @@ mod tests {
             Kind::WebNtp | Kind::Nict => format!(r#"{{"it":{it},"st":{stamp}}}"#),
             Kind::HtpTime => format!(r#"{{"time":{stamp}}}"#),
             Kind::Text => format!("a=b\nts={stamp}\nc=d\n"),
-            Kind::HttpsTime | Kind::XTime | Kind::HttpDate => String::new(),
+            Kind::HttpsTime | Kind::XTime | Kind::HttpDate | Kind::Ntp => String::new(),
         };
         let field = match kind {
             Kind::XTime => {
@@ -238,7 +299,7 @@ mod tests {
     ) -> Result<Reading, Refusal> {
         let fields: Vec<_> = fields.iter().map(|(n, v)| (*n, &v[..])).collect();
         kind.read(
-            &kind.request(NOW),
+            &kind.request(NOW, NONCE),
             &fields,
             body,
             rounding,
@@ -247,7 +308,7 @@ mod tests {
     }
 
     fn read_stamp(kind: Kind, stamp: &str, rounding: Rounding) -> Result<Reading, Refusal> {
-        let request = kind.request(NOW);
+        let request = kind.request(NOW, NONCE);
         let it = request.resource.addition().unwrap_or("0");
         let (fields, body) = reply(kind, it, stamp);
         read(kind, &fields, body.as_bytes(), rounding)
@@ -260,7 +321,7 @@ mod tests {
                 method,
                 resource,
                 headers,
-            } = kind.request(NOW);
+            } = kind.request(NOW, NONCE);
             (method, resource, headers.len())
         };
         let with = |text: &str| Resource::UrlWith(text.into());
@@ -273,6 +334,7 @@ mod tests {
             (Kind::HttpsTime, (Method::Head, well_known, 1)),
             (Kind::XTime, (Method::Get, Resource::Url, 1)),
             (Kind::Text, (Method::Get, Resource::Url, 1)),
+            (Kind::Ntp, (Method::Get, Resource::Nonce(NONCE), 0)),
             (Kind::HttpDate, (Method::Head, fresh, 1)),
         ] {
             assert_eq!(request(kind), expected, "{kind:?}");
@@ -284,14 +346,14 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::named(kind.name()), Some(kind));
         }
-        assert_eq!(Kind::named("ntp"), None);
+        assert_eq!(Kind::named("sntp"), None);
         assert_eq!(Kind::default(), Kind::WebNtp);
     }
 
     #[test]
     fn the_stamp_is_in_the_body_or_in_the_head() {
         let stamp = "1893456001.285965";
-        for kind in Kind::ALL {
+        for kind in Kind::OVER_HTTP {
             let reading = read_stamp(kind, stamp, Rounding::Truncates).expect("it is well-formed");
             match reading.place {
                 Place::Head => {
@@ -303,7 +365,7 @@ mod tests {
                 Place::Body { end } => {
                     let (_, body) = reply(
                         kind,
-                        kind.request(NOW).resource.addition().unwrap_or("0"),
+                        kind.request(NOW, NONCE).resource.addition().unwrap_or("0"),
                         stamp,
                     );
                     assert!(body[..end].ends_with(stamp), "{kind:?}");
@@ -370,9 +432,9 @@ mod tests {
             nanos in 1_893_456_001_000_000_000i64..1_893_456_002_000_000_000,
             digits in 0usize..=9,
             rounds: bool,
-            nth in 0usize..Kind::ALL.len(),
+            nth in 0usize..Kind::OVER_HTTP.len(),
         ) {
-            let kind = Kind::ALL[nth];
+            let kind = Kind::OVER_HTTP[nth];
             let clock = Utc::from_nanos(nanos);
             let half = Span::from_nanos(10i64.pow(9 - digits as u32) / 2);
             // The one Date that the replies here have is right for a second if it is cut off; milliseconds are cut
@@ -398,7 +460,7 @@ mod tests {
         fn no_bytes_panic(name in "(Date|X-HTTPSTIME|X-Time|Content-Length|.{0,5})", value: Vec<u8>, body: Vec<u8>) {
             for kind in Kind::ALL {
                 let _ = kind.read(
-                    &kind.request(NOW),
+                    &kind.request(NOW, NONCE),
                     &[(&name, &value[..]), ("Date", &value[..])],
                     &body,
                     Rounding::Unknown,

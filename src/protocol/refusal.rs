@@ -7,6 +7,7 @@ use crate::engine::time::{Span, Utc};
 use crate::protocol::date::DateError;
 use crate::protocol::decimal::{DecimalError, Fixed};
 use crate::protocol::excerpt::Excerpt;
+use crate::protocol::sntp::PacketFault;
 
 /// Why a reply was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,6 +163,17 @@ pub enum Refusal {
         /// What is wrong with that.
         why: HeaderFault,
     },
+    /// A kiss code of NTP: the server says something else than the time.
+    #[error("the server sends a kiss code {code} instead of the time{}", left_alone(*.pause))]
+    Kiss {
+        /// The four letters.
+        code: Excerpt,
+        /// How long it is not asked again.
+        pause: Option<Span>,
+    },
+    /// A packet of NTP that is not used.
+    #[error("the reply is a packet {0}")]
+    Packet(#[from] PacketFault),
     /// Bytes behind the head of a reply to HEAD, which ends there.
     #[error("a body came with the reply to HEAD, which has none")]
     BodyToHead,
@@ -257,6 +269,7 @@ impl Refusal {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             Self::Unwilling { pause, .. } => Some(*pause),
+            Self::Kiss { pause, .. } => *pause,
             _ => None,
         }
     }
@@ -279,6 +292,12 @@ pub(super) fn is_html(body: &[u8]) -> bool {
 fn pause(retry_after: Option<Span>) -> String {
     retry_after.map_or_else(String::new, |span| {
         format!(", asking for a pause of {} s", span.as_secs_f64())
+    })
+}
+
+fn left_alone(pause: Option<Span>) -> String {
+    pause.map_or_else(String::new, |span| {
+        format!(", it is left alone for {} s", span.as_secs_f64())
     })
 }
 

@@ -13,6 +13,7 @@ mod keys;
 mod layers;
 mod metrics;
 mod mishaps;
+mod ntp;
 mod operator;
 mod oracle;
 mod package;

@@ -152,7 +152,13 @@ fn chronyds_time_is_inside_what_it_answers_over_either_family() {
         for host in ["127.0.0.1", "[::1]", "localhost"] {
             let mut upstream = upstream(&format!("ntp://{host}"), Span::from_secs(1));
             // It may not be listening yet.
-            let first = deadline::poll(LIMIT, || block_on(upstream.exchange()).ok());
+            let first = deadline::poll(LIMIT, || {
+                let exchange = block_on(upstream.exchange());
+                if exchange.is_err() {
+                    upstream.close();
+                }
+                exchange.ok()
+            });
             assert!(first.is_some(), "chronyd does not answer at {host}");
             for _ in 0..EXCHANGES {
                 let before = pair_now();

@@ -10,6 +10,7 @@ use crate::engine::source::{Aftermath, Failure, Fault};
 use crate::engine::time::{Raw, Span};
 use crate::net::{Target, Tls};
 use crate::poller::{Upstream, UpstreamSettings};
+use crate::protocol::kind::Kind;
 use crate::sys::clock::{ClockPair, pair_now, raw_now, sleep_until};
 use anyhow::Context;
 use std::collections::BTreeMap;
@@ -79,6 +80,7 @@ pub(super) struct Server {
     /// Host and port: URLs that have both in common are of one server.
     pub(super) operator: String,
     target: Target,
+    kind: Kind,
     tls: Arc<Tls>,
     pace: Pace,
 }
@@ -96,6 +98,7 @@ impl Server {
         Ok(Self {
             pace: paces.entry(operator.clone()).or_default().clone(),
             operator,
+            kind: Kind::usual(url.scheme()),
             target: Target::new(url)?,
             tls: Arc::clone(tls),
         })
@@ -104,7 +107,14 @@ impl Server {
     /// Asks it `samples` times. The first failure is the end: whoever is in trouble, or wants to be left alone, is not
     /// pressed.
     pub(super) async fn ask(self, samples: u8) -> Result<Burst, Failure> {
-        let mut upstream = Upstream::new(self.target, self.tls, UpstreamSettings::default());
+        let mut upstream = Upstream::new(
+            self.target,
+            self.tls,
+            UpstreamSettings {
+                kind: self.kind,
+                ..UpstreamSettings::default()
+            },
+        );
         let mut exchanges = Vec::new();
         let mut trouble = None;
         for _ in 0..samples {

@@ -108,7 +108,7 @@ impl Metrics {
 pub struct Source {
     /// `name`: what people call it (1 to 32 visible characters, unique).
     pub name: String,
-    /// `url`: where it is (http, https, ws or wss; no user, password, fragment). No other source has the
+    /// `url`: where it is (http, https, ws, wss or ntp; no user, password, fragment). No other source has the
     /// same `url`, `protocol` and `address-family`.
     pub url: Url,
     /// `protocol`: what it speaks (default `webntp`).

@@ -1,14 +1,14 @@
-//! The address of a source: an absolute `http`, `https`, `ws` or `wss` URL, and nothing odd about it.
+//! The address of a source: an absolute `http`, `https`, `ws`, `wss` or `ntp` URL, and nothing odd about it.
 //!
 //! The `url` crate follows the browsers and mends what it can: tabs vanish, `\` becomes `/`. A file of a
 //! daemon should say what it means, so whatever would be mended is refused here.
 
 use super::problem::Fault;
 use std::cell::Cell;
-use url::{SyntaxViolation, Url};
+use url::{Host, SyntaxViolation, Url};
 
 /// What will do.
-pub(super) const RANGE: &str = "http, https, ws or wss";
+pub(super) const RANGE: &str = "http, https, ws, wss or ntp";
 
 const EXAMPLE: &str = "write it like \"https://example.com/json\"";
 
@@ -26,6 +26,7 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
     };
     let url =
         parsed.map_err(|error| Fault::new(format!("{shown}is not a URL: {error}"), EXAMPLE))?;
+    let url = with_known_host(url, text)?;
     let violation = violation.take();
     let credentials = violation == Some(SyntaxViolation::EmbeddedCredentials);
     let (what, remedy) = if credentials || !url.username().is_empty() || url.password().is_some() {
@@ -33,10 +34,10 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
             "has a user name or password in it".to_owned(),
             "remove it, none is ever sent",
         )
-    } else if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+    } else if !matches!(url.scheme(), "http" | "https" | "ws" | "wss" | "ntp") {
         (
             format!("has the scheme {}", url.scheme()),
-            "use http, https, ws or wss",
+            "use http, https, ws, wss or ntp",
         )
     } else if let Some(found) = violation {
         (
@@ -48,7 +49,12 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
             "has a fragment".to_owned(),
             "remove it from the # on, a server never sees it",
         )
-    } else if url.domain().is_some_and(|name| !is_host_name(name)) {
+    } else if url.scheme() == "ntp" && !(matches!(url.path(), "" | "/") && url.query().is_none()) {
+        (
+            "has a path or query, which no packet can carry".to_owned(),
+            "remove it, write it like \"ntp://example.com\"",
+        )
+    } else if domain(&url).is_some_and(|name| !is_host_name(&name)) {
         (
             "has a host that no name server can know".to_owned(),
             "labels have 1 to 63 letters, digits and hyphens, with dots between",
@@ -62,6 +68,49 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
         return Ok(url);
     };
     Err(Fault::new(format!("{shown}{what}"), remedy))
+}
+
+/// The host of a URL, also of one whose scheme the url crate does not know: there it takes all hosts for names.
+pub(super) fn host(url: &Url) -> Option<Host> {
+    url.host_str().and_then(|host| Host::parse(host).ok())
+}
+
+fn domain(url: &Url) -> Option<String> {
+    match host(url)? {
+        Host::Domain(name) => Some(name),
+        Host::Ipv4(_) | Host::Ipv6(_) => None,
+    }
+}
+
+/// The URL with its host as the url crate writes those of the schemes that it knows; else one server could have two names.
+fn with_known_host(mut url: Url, shown: &str) -> Result<Url, Fault> {
+    if url.scheme() != "ntp" {
+        return Ok(url);
+    }
+    let known = host(&url).filter(|_| !url.cannot_be_a_base());
+    let written = known
+        .map(|host| host.to_string())
+        .filter(|host| !host.is_empty());
+    let set = written.map(|host| url.set_host(Some(&host)));
+    match set {
+        Some(Ok(())) => {
+            // The usual port need not be named, a lone slash means nothing.
+            if url.port() == Some(123) && url.set_port(None).is_err() || url.path() == "/" {
+                url.set_path("");
+            }
+            Ok(url)
+        }
+        _ => {
+            let shown = match shown.contains('@') {
+                true => String::new(),
+                false => format!("{shown:?} "),
+            };
+            Err(Fault::new(
+                format!("{shown}has no host that can be looked up"),
+                "write it like \"ntp://example.com\"",
+            ))
+        }
+    }
 }
 
 /// Letters, digits, hyphens (not at the ends) and dots (RFC 1123 §2.1); underscores too, which some names have.
@@ -93,6 +142,33 @@ mod tests {
         ] {
             assert_eq!(parse(text).expect(text).as_str(), text);
         }
+    }
+
+    #[test]
+    fn a_server_of_ntp_has_one_name_only() {
+        for (text, url) in [
+            ("ntp://time.example", "ntp://time.example"),
+            ("ntp://Time.Example:123/", "ntp://time.example"),
+            ("ntp://192.0.2.1:1123", "ntp://192.0.2.1:1123"),
+            ("ntp://[2001:DB8::1]", "ntp://[2001:db8::1]"),
+        ] {
+            assert_eq!(parse(text).expect(text).as_str(), url);
+        }
+        let what = |text: &str| parse(text).expect_err(text).what;
+        for text in ["ntp:time.example", "ntp://", "ntp:///a", "ntp://a b/"] {
+            assert!(!what(text).is_empty());
+        }
+        for text in ["ntp://a/b", "ntp://a?b", "ntp://a/?"] {
+            let fault = format!("{text:?} has a path or query, which no packet can carry");
+            assert_eq!(what(text), fault);
+        }
+        assert_eq!(
+            what("ntp://me:secret@a"),
+            "has a user name or password in it"
+        );
+        assert_eq!(what("ntp://a#b"), "\"ntp://a#b\" has a fragment");
+        assert_eq!(what("ntp://a:0"), "\"ntp://a:0\" has the port 0");
+        assert!(what("ntp://a..b").ends_with("has a host that no name server can know"));
     }
 
     #[test]
@@ -143,12 +219,12 @@ mod tests {
             (
                 "ftp://a/",
                 "\"ftp://a/\" has the scheme ftp",
-                "use http, https, ws or wss",
+                "use http, https, ws, wss or ntp",
             ),
             (
                 "a.b:80",
                 "\"a.b:80\" has the scheme a.b",
-                "use http, https, ws or wss",
+                "use http, https, ws, wss or ntp",
             ),
             (
                 "https://me:secret@a/",

@@ -396,7 +396,10 @@ pub(super) static PROTOCOL: Key<Choice<Protocol>> = Key {
         ("nict", Protocol::Nict),
         ("htptime", Protocol::HtpTime),
         ("https-time", Protocol::HttpsTime),
+        ("x-time", Protocol::XTime),
+        ("text", Protocol::Text),
         ("http-date", Protocol::HttpDate),
+        ("ntp", Protocol::Ntp),
     ]),
     without: Without::Is("\"webntp\""),
 };

@@ -45,17 +45,18 @@ fn checked_source(
 ) -> Option<Source> {
     let name = checked_name(raw, seen, report);
     let url = checked_url(raw, seen, report);
-    let (min_poll, max_poll) = checked_polls(raw, cycle, report);
+    let kind = value(&raw.protocol).or(url.as_ref().map(|url| Protocol::usual(url.scheme())));
+    let (min_poll, max_poll) = checked_polls(raw, kind.unwrap_or_default(), cycle, report);
     let operator = checked_operator(raw, report);
     let ca_file = checked_ca_file(raw, url.as_ref(), ca_file_check, report);
     refuse_prefer_with_noselect(raw, report);
-    refuse_foreign_websocket(raw, url.as_ref(), report);
+    refuse_foreign_scheme(raw, url.as_ref(), report);
     refuse_excluded_address(raw, url.as_ref(), report);
     let mut source = Source::new(&name?, url?, min_poll);
     source.max_poll = max_poll;
     source.ca_file = ca_file;
     source.operator = operator.unwrap_or(source.operator);
-    source.protocol = value(&raw.protocol).unwrap_or(source.protocol);
+    source.protocol = kind.unwrap_or(source.protocol);
     source.burst = value(&raw.burst).unwrap_or(source.burst);
     source.prefer = value(&raw.prefer).unwrap_or(source.prefer);
     source.noselect = value(&raw.noselect).unwrap_or(source.noselect);
@@ -107,7 +108,7 @@ fn checked_url(raw: &raw::Source<'_>, seen: &mut Seen, report: &mut Report) -> O
     };
     let server = (
         url.clone(),
-        value(&raw.protocol).unwrap_or(Protocol::WebNtp),
+        value(&raw.protocol).unwrap_or(Protocol::usual(url.scheme())),
         value(&raw.address_family).unwrap_or_default(),
     );
     let line = report.line(given.offset);
@@ -123,7 +124,32 @@ fn checked_url(raw: &raw::Source<'_>, seen: &mut Seen, report: &mut Report) -> O
 }
 
 /// The shortest and the longest poll.
-fn checked_polls(raw: &raw::Source<'_>, cycle: Span, report: &mut Report) -> (Span, Span) {
+fn checked_polls(
+    raw: &raw::Source<'_>,
+    kind: Protocol,
+    cycle: Span,
+    report: &mut Report,
+) -> (Span, Span) {
+    let least = kind.least_poll();
+    for (key, given) in [
+        ("poll", &raw.poll),
+        ("min-poll", &raw.min_poll),
+        ("max-poll", &raw.max_poll),
+    ] {
+        if let Some(given) = given
+            && given.value < least
+        {
+            let (name, seconds) = (kind.name(), least.as_secs_f64());
+            let fault = Fault::new(
+                format!(
+                    "{} is more often than servers of {name} want to be asked",
+                    given.written
+                ),
+                format!("raise it to at least {seconds}s"),
+            );
+            raw.table.add_about(key, given.offset, fault, report);
+        }
+    }
     if let Some(poll) = value(&raw.poll) {
         for (key, other) in [("min-poll", &raw.min_poll), ("max-poll", &raw.max_poll)] {
             if let Some(other) = other {
@@ -147,7 +173,8 @@ fn checked_polls(raw: &raw::Source<'_>, cycle: Span, report: &mut Report) -> (Sp
         raw.table.add_about("min-poll", min.offset, fault, report);
     }
     let max = value(&raw.max_poll);
-    let min = value(&raw.min_poll).unwrap_or(cycle.min(max.unwrap_or(Span::MAX)));
+    let usual = cycle.max(least).min(max.unwrap_or(Span::MAX));
+    let min = value(&raw.min_poll).unwrap_or(usual);
     (min, max.unwrap_or(min.max(DEFAULT_MAX_POLL)))
 }
 
@@ -172,11 +199,15 @@ fn checked_ca_file(
     let path = Path::new(&given.value);
     let clear_text = url
         .map(Url::scheme)
-        .filter(|&scheme| matches!(scheme, "http" | "ws"));
+        .filter(|&scheme| matches!(scheme, "http" | "ws" | "ntp"));
     let fault = if let Some(scheme) = clear_text {
+        let remedy = match scheme {
+            "ntp" => "remove it".to_owned(),
+            scheme => format!("remove it, or make the url {scheme}s"),
+        };
         Fault::new(
             format!("is of no use with {scheme}, which encrypts nothing"),
-            format!("remove it, or make the url {scheme}s"),
+            remedy,
         )
     } else if !path.is_absolute() {
         Fault::new(
@@ -193,16 +224,21 @@ fn checked_ca_file(
     None
 }
 
-/// Only webntp is spoken over WebSocket.
-fn refuse_foreign_websocket(raw: &raw::Source<'_>, url: Option<&Url>, report: &mut Report) {
+/// Only webntp is spoken over WebSocket, and nothing but ntp over packets.
+fn refuse_foreign_scheme(raw: &raw::Source<'_>, url: Option<&Url>, report: &mut Report) {
     if let Some(protocol) = &raw.protocol
-        && let Some(scheme @ ("ws" | "wss")) = url.map(Url::scheme)
-        && !protocol.value.over_websocket()
+        && let Some(scheme) = url.map(Url::scheme)
+        && !protocol.value.is_spoken_over(scheme)
     {
-        let upward = scheme.replacen("ws", "http", 1);
+        let other = match (protocol.value, scheme) {
+            (Protocol::Ntp, _) => "ntp".to_owned(),
+            (_, "ntp") => "https".to_owned(),
+            _ => scheme.replacen("ws", "http", 1),
+        };
+        let usual = Protocol::usual(scheme).name();
         let fault = Fault::new(
             format!("{:?} is not spoken over {scheme}", protocol.value.name()),
-            format!("begin the url with {upward}, or use protocol \"webntp\""),
+            format!("begin the url with {other}, or use protocol {usual:?}"),
         );
         raw.table
             .add_about("protocol", protocol.offset, fault, report);
@@ -221,7 +257,7 @@ fn refuse_prefer_with_noselect(raw: &raw::Source<'_>, report: &mut Report) {
 
 fn refuse_excluded_address(raw: &raw::Source<'_>, url: Option<&Url>, report: &mut Report) {
     if let Some(family) = &raw.address_family
-        && let Some(host) = url.and_then(Url::host)
+        && let Some(host) = url.and_then(endpoint::host)
         && matches!(
             (&host, family.value),
             (Host::Ipv4(_), AddressFamily::Ipv6) | (Host::Ipv6(_), AddressFamily::Ipv4)

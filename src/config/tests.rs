@@ -195,41 +195,54 @@ name = "tokyo"
 url = "https://a/"
 poll = 16
 [[source]]
-protocol = "ntp"
+protocol = "sntp"
 "#;
     let expected = r#"1: cycle 500ms is below 1s; raise it to at least 1s
 3: shm: unit 256 is above 255; lower it to at most 255
 4: shm: unknown key "units"; did you mean "unit"?
 7: source "tokyo": unknown key "pol"; did you mean "poll"?
-8: source "tokyo": url "ftp://a/" has the scheme ftp; use http, https, ws or wss
+8: source "tokyo": url "ftp://a/" has the scheme ftp; use http, https, ws, wss or ntp
 10: source "tokyo": name is taken by the source on line 6; give each source its own name
 12: source "tokyo": poll is the bare number 16; write "16s"
 13: source 3: name is missing; add name = "tokyo"
 13: source 3: url is missing; add url = "https://example.com/json"
-14: source 3: protocol "ntp" is unknown; write "webntp", "nict", "htptime", "https-time", "http-date" or leave it out"#;
+14: source 3: protocol "sntp" is unknown; write "webntp", "nict", "htptime", "https-time", "x-time", "text", "http-date", "ntp" or leave it out"#;
     assert_eq!(problems(text).join("\n"), expected);
 }
 
 #[test]
-fn only_webntp_is_spoken_over_websocket() {
+fn only_webntp_is_spoken_over_websocket_and_only_ntp_by_packets() {
     let source = |scheme: &str, protocol: &str| {
         source_problems(&format!(
             "name = \"a\"\nurl = \"{scheme}://a/\"\nprotocol = \"{protocol}\""
         ))
     };
-    for protocol in Protocol::ALL {
+    for protocol in Protocol::OVER_HTTP {
         for scheme in ["http", "https"] {
             assert!(source(scheme, protocol.name()).is_empty());
         }
     }
     assert!(source("wss", "webntp").is_empty());
     assert_eq!(
+        source("https", "ntp"),
+        [
+            r#"4: source "a": protocol "ntp" is not spoken over https; begin the url with ntp, or use protocol "webntp""#
+        ]
+    );
+    assert_eq!(
         source("ws", "nict"),
         [
             r#"4: source "a": protocol "nict" is not spoken over ws; begin the url with http, or use protocol "webntp""#
         ]
     );
-    for protocol in ["nict", "htptime", "https-time", "http-date"] {
+    for protocol in [
+        "nict",
+        "htptime",
+        "https-time",
+        "x-time",
+        "text",
+        "http-date",
+    ] {
         let problem = source("wss", protocol).join("\n");
         assert!(
             problem.contains("begin the url with https, or"),
@@ -239,10 +252,67 @@ fn only_webntp_is_spoken_over_websocket() {
 }
 
 #[test]
+fn a_url_of_ntp_needs_no_protocol_and_suffers_no_other() {
+    let text = "cycle = \"4s\"\n[[source]]\nname = \"a\"\nurl = \"ntp://A.example/\"\n";
+    let config = parse(text, "f").expect("nothing is wrong");
+    let source = &config.sources[0];
+    assert_eq!(source.protocol, Protocol::Ntp);
+    assert_eq!(
+        (source.operator.as_str(), source.url.as_str()),
+        ("a.example", "ntp://a.example")
+    );
+    assert_eq!(
+        source.min_poll,
+        Span::from_secs(16),
+        "the cycle is too fast for it"
+    );
+    let other = source_problems("name = \"a\"\nurl = \"ntp://a\"\nprotocol = \"text\"");
+    assert_eq!(
+        other,
+        [
+            r#"4: source "a": protocol "text" is not spoken over ntp; begin the url with https, or use protocol "ntp""#
+        ]
+    );
+}
+
+#[test]
+fn a_server_of_ntp_is_not_asked_too_often() {
+    for key in ["poll", "min-poll"] {
+        let given = |poll| {
+            source_problems(&format!(
+                "name = \"a\"\nurl = \"ntp://a\"\n{key} = \"{poll}\""
+            ))
+        };
+        let expected = format!(
+            "4: source \"a\": {key} 15s is more often than servers of ntp want to be asked; raise it to at least 16s"
+        );
+        assert_eq!(given("15s"), [expected]);
+        assert!(given("16s").is_empty());
+    }
+}
+
+#[test]
+fn an_address_of_ntp_is_of_a_family_and_has_no_certificates() {
+    let problems = source_problems(
+        "name = \"a\"\nurl = \"ntp://192.0.2.1\"\naddress-family = \"ipv6\"\nca-file = \"/a\"",
+    );
+    let all = problems.join("\n");
+    assert!(all.contains("excludes 192.0.2.1"), "{all}");
+    assert!(
+        all.contains("is of no use with ntp, which encrypts nothing; remove it"),
+        "{all}"
+    );
+}
+
+#[test]
 fn each_protocol_is_read_by_its_name() {
     for protocol in Protocol::ALL {
+        let url = match protocol {
+            Protocol::Ntp => "ntp://a",
+            _ => "https://a/",
+        };
         let text = format!(
-            "[[source]]\nname = \"a\"\nurl = \"https://a/\"\nprotocol = \"{}\"",
+            "[[source]]\nname = \"a\"\nurl = \"{url}\"\nprotocol = \"{}\"",
             protocol.name()
         );
         let config = parse(&text, "f").expect("nothing is wrong");

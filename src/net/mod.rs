@@ -20,6 +20,7 @@ mod stream;
 mod survey;
 mod target;
 mod tls;
+mod udp;
 mod upgrade;
 mod validity;
 mod websocket;
@@ -33,6 +34,7 @@ pub use error::{CertificateFault, Error};
 pub use survey::{Survey, survey};
 pub use target::{Target, TargetError};
 pub use tls::Tls;
+pub use udp::nonce;
 pub use validity::KnownTime;
 
 use crate::protocol::request::Request;
@@ -46,11 +48,18 @@ pub struct Connection {
 enum Transport {
     Http(Box<http::Client>),
     WebSocket(Box<websocket::Client>),
+    Udp(udp::Client),
 }
 
 impl Connection {
     /// Connects to `target`, up to the point where a request can be sent.
     pub async fn open(target: &Target, tls: &Tls, deadlines: &Deadlines) -> Result<Self, Error> {
+        if target.datagrams {
+            let client = udp::Client::new(target, deadlines).await?;
+            return Ok(Self {
+                transport: Some(Transport::Udp(client)),
+            });
+        }
         let connected = connect::connect(target, tls, deadlines).await?;
         let transport = if target.websocket {
             let client = websocket::Client::new(connected, target, deadlines).await?;
@@ -64,7 +73,8 @@ impl Connection {
         })
     }
 
-    /// Asks the server for the time. Over WebSocket only the text that a request adds to the URL is sent.
+    /// Asks the server for the time. Over WebSocket only the text that a request adds to the URL is sent, over UDP only
+    /// its nonce.
     ///
     /// [`Error::Moved`] comes from the first exchange only. An error may have cost the connection: see [`is_open`](Self::is_open). Dropping the future closes
     /// the connection; afterwards, as after any such error, only [`Error::Closed`] comes.
@@ -76,6 +86,9 @@ impl Connection {
         let mut transport = self.transport.take().ok_or(Error::Closed)?;
         let (result, whole) = match &mut transport {
             Transport::Http(client) => {
+                (client.exchange(request, deadlines).await, client.is_whole())
+            }
+            Transport::Udp(client) => {
                 (client.exchange(request, deadlines).await, client.is_whole())
             }
             Transport::WebSocket(client) => {

@@ -10,6 +10,7 @@ use crate::net::error::Error;
 use crate::net::stream::TimedStream;
 use crate::net::target::Target;
 use crate::net::tls::Tls;
+use crate::net::udp;
 use crate::sys::clock::system_now;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -26,7 +27,7 @@ const HORIZON_DAYS: i64 = 4_000;
 pub struct Survey {
     /// What the name stands for: the addresses that may be tried, one at least.
     pub addresses: Result<Vec<SocketAddr>, Error>,
-    /// The address that answered; none where none was tried.
+    /// The address that answered, over UDP the one that will be asked; none where none was tried.
     pub peer: Option<Result<SocketAddr, Error>>,
     /// For how many days from now on its certificate will do, 4000 at the most; none without TLS, or where it did not come to it.
     pub certificate_days: Option<Result<i64, Error>>,
@@ -47,6 +48,16 @@ pub async fn survey(target: &Target, tls: &Tls, deadlines: &Deadlines) -> Survey
         Ok(found) => found,
         Err(error) => return failed(error),
     };
+    if target.datagrams {
+        // Whether anybody is there shows when he is asked.
+        let address = found[0];
+        let peer = udp::socket(address).await.map(|_| address);
+        return Survey {
+            addresses: Ok(found),
+            peer: Some(peer),
+            certificate_days: None,
+        };
+    }
     let (peer, certificate_days) = match any_of(&found, target, deadlines).await {
         Err(error) => (Err(error), None),
         Ok(tcp) => {

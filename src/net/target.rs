@@ -9,6 +9,8 @@ use hyper::http::uri::PathAndQuery;
 use rustls::pki_types::ServerName;
 use url::{Host, Position, Url};
 
+const NTP_PORT: u16 = 123;
+
 /// A server and the resource on it that tells the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -19,6 +21,8 @@ pub struct Target {
     /// The name that the certificate must be for; none without TLS.
     pub(super) server_name: Option<ServerName<'static>>,
     pub(super) websocket: bool,
+    /// It is asked over UDP, not TCP.
+    pub(super) datagrams: bool,
     /// Path and query.
     pub(super) path: String,
     pub(super) address_family: AddressFamily,
@@ -28,8 +32,8 @@ pub struct Target {
 /// Why a URL cannot be asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// Neither HTTP nor WebSocket.
-    #[error("the scheme \"{0}\" is not one of http, https, ws, wss")]
+    /// None that we speak.
+    #[error("the scheme \"{0}\" is not one of http, https, ws, wss, ntp")]
     Scheme(String),
     /// No host to connect to.
     #[error("there is no host in the URL")]
@@ -49,7 +53,7 @@ impl Target {
     /// Takes `url` apart. A fragment is ignored.
     pub fn new(url: Url) -> Result<Self, TargetError> {
         let (websocket, secure) = match url.scheme() {
-            "http" => (false, false),
+            "http" | "ntp" => (false, false),
             "https" => (false, true),
             "ws" => (true, false),
             "wss" => (true, true),
@@ -58,10 +62,19 @@ impl Target {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(TargetError::Credentials);
         }
-        let host = url.host().ok_or(TargetError::NoHost)?.to_owned();
-        let port = url.port_or_known_default().ok_or(TargetError::NoHost)?;
+        let datagrams = url.scheme() == "ntp";
+        let host = url.host_str().ok_or(TargetError::NoHost)?;
+        // The url crate knows the hosts of few schemes, and takes those of others for names.
+        let host = Host::parse(host).map_err(|_| TargetError::BadHost(host.to_owned()))?;
+        let port = match url.port_or_known_default() {
+            None if datagrams => NTP_PORT,
+            port => port.ok_or(TargetError::NoHost)?,
+        };
         let server_name = secure.then(|| server_name(&host)).transpose()?;
-        let path = &url[Position::BeforePath..Position::AfterQuery];
+        let path = match &url[Position::BeforePath..Position::AfterQuery] {
+            "" => "/",
+            path => path,
+        };
         PathAndQuery::try_from(path).map_err(|_| TargetError::BadPath)?;
         Ok(Self {
             host,
@@ -69,6 +82,7 @@ impl Target {
             authority: url[Position::BeforeHost..Position::AfterPort].to_owned(),
             server_name,
             websocket,
+            datagrams,
             path: path.to_owned(),
             address_family: AddressFamily::Any,
             url,
@@ -92,7 +106,9 @@ impl Target {
     pub(super) fn path_for(&self, resource: &Resource) -> String {
         let (joint, text) = match (resource, self.url.query()) {
             (Resource::Path(path), _) => return (*path).to_owned(),
-            (Resource::Url, _) | (Resource::UrlFresh(_), Some(_)) => return self.path.clone(),
+            (Resource::Url | Resource::Nonce(_), _) | (Resource::UrlFresh(_), Some(_)) => {
+                return self.path.clone();
+            }
             (Resource::UrlWith(text) | Resource::UrlFresh(text), None) => ("?", text),
             (Resource::UrlWith(text), Some("")) => ("", text),
             (Resource::UrlWith(text), Some(_)) => ("&", text),
@@ -230,6 +246,8 @@ mod tests {
             ("wss://h:443/", "h", 443),
             ("https://h:80/", "h:80", 80),
             ("http://[::1]:8080/", "[::1]:8080", 8080),
+            ("ntp://h", "h", 123),
+            ("ntp://[::1]:1123", "[::1]:1123", 1123),
         ] {
             let target = target(url).unwrap();
             assert_eq!((target.authority.as_str(), target.port), (authority, port));
@@ -247,6 +265,18 @@ mod tests {
             TargetError::BadHost("a..b".into())
         );
     }
+
+    #[test]
+    fn the_host_of_ntp_is_a_name_or_an_address_as_that_of_http_is() {
+        for host in ["127.0.0.1", "[::1]", "H.Example"] {
+            let ntp = target(&format!("ntp://{host}")).unwrap();
+            assert_eq!(ntp.host, target(&format!("http://{host}")).unwrap().host);
+            assert!(ntp.datagrams && !ntp.websocket && ntp.server_name.is_none());
+        }
+        assert_eq!(target("ntp:h"), Err(TargetError::NoHost));
+        assert!(target("ntp:///").is_err());
+    }
+
     #[test]
     fn a_path_that_http_cannot_carry_is_refused_at_once() {
         let endless = format!("http://h/{}", "a".repeat(70_000));

@@ -8,7 +8,7 @@ use crate::engine::exchange::{Exchange, Impossible};
 use crate::engine::leap;
 use crate::engine::source::{Aftermath, Failure, Fault, MAX_RETRY_AFTER};
 use crate::engine::time::Span;
-use crate::net::{Answer, Connection, Deadlines, Error, Target, Tls};
+use crate::net::{Answer, Connection, Deadlines, Error, Target, Tls, nonce};
 use crate::poller::Ask;
 use crate::protocol::kind::Kind;
 use crate::protocol::plausible::Plausible;
@@ -137,7 +137,9 @@ impl Upstream {
             departed_after,
             reading
                 .leap
-                .map(|notice| leap::announced(notice.next, notice.step, departed_after)),
+                .map(|notice| (notice.next, notice.step))
+                .or(reading.warning.map(|warning| (warning.next, warning.step)))
+                .map(|(next, step)| leap::announced(next, step, departed_after)),
         )?)
     }
 
@@ -168,7 +170,7 @@ impl Upstream {
                 none.insert(Connection::open(target, &self.tls, deadlines).await?)
             }
         };
-        let request = self.settings.kind.request(system_now());
+        let request = self.settings.kind.request(system_now(), nonce()?);
         let answer = connection.exchange(&request, deadlines).await?;
         Ok((request, answer))
     }
@@ -302,6 +304,12 @@ mod tests {
                     stamp(6)
                 );
             }
+            Kind::XTime => {
+                let millis = stamp(3).replace('.', "");
+                return format!("HTTP/1.1 204 No Content\r\nX-Time: {millis}\r\n\r\n");
+            }
+            Kind::Ntp => unreachable!("that is not spoken over HTTP"),
+            Kind::Text => format!("a=b\nts={}\n", stamp(6)),
             Kind::HttpDate => {
                 let (seconds, _) = now.to_parts();
                 let (minute, second) = (seconds / 60 % 60, seconds % 60);
@@ -330,7 +338,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_truth_is_never_outside_in_any_kind() {
-        for kind in Kind::ALL {
+        for kind in Kind::OVER_HTTP {
             // All over the second, for the kinds with coarse stamps.
             for millis in (0..1_000).step_by(90) {
                 let truth = Truth::at(60_000 + millis);
@@ -357,6 +365,8 @@ mod tests {
             (Kind::Nict, "GET", "/json?", 3),
             (Kind::HtpTime, "GET", "/json", 0),
             (Kind::HttpsTime, "HEAD", "/.well-known/time", 0),
+            (Kind::XTime, "GET", "/json", 0),
+            (Kind::Text, "GET", "/json", 0),
             (Kind::HttpDate, "HEAD", "/json?", 6),
         ] {
             let truth = Truth::at(60_000);
@@ -375,7 +385,7 @@ mod tests {
     #[tokio::test]
     async fn the_known_correction_is_added_to_what_the_server_says() {
         let offset = Span::from_secs(5);
-        for kind in Kind::ALL {
+        for kind in Kind::OVER_HTTP {
             let truth = Truth::at(60_000);
             let (url, _) = serve(move |line| told(kind, line, truth.now() - offset)).await;
             let corrected = UpstreamSettings {
@@ -413,7 +423,7 @@ mod tests {
 
     #[tokio::test]
     async fn redirects_are_followed_when_connecting_and_never_measured() {
-        for kind in Kind::ALL {
+        for kind in Kind::OVER_HTTP {
             let truth = Truth::at(60_000);
             let (goal, mut measured) = serve(move |line| told(kind, line, truth.now())).await;
             // Like a server that has moved: the query goes along.

@@ -70,27 +70,62 @@ pub fn parse(text: &[u8]) -> Result<Utc, DateError> {
     let (Some(weekday), Some(month)) = (weekday, month) else {
         return Err(DateError::Form);
     };
-    let day = number(&text[5..7])?;
-    let year = number(&text[12..16])?;
-    let (hour, minute, second) = (
-        number(&text[17..19])?,
-        number(&text[20..22])?,
-        number(&text[23..25])?,
-    );
-    let leap_day = i64::from(month == 1 && is_leap(year));
-    if day < 1 || day > MONTHS[month].1 + leap_day || hour > 23 || minute > 59 || second > 60 {
-        return Err(DateError::OutOfRange);
-    }
-    if second == 60 {
-        return Err(DateError::LeapSecond);
-    }
-    let days = days_before(year) + day_of_year(year, month) + day - 1;
-    if days.rem_euclid(7) != weekday as i64 {
+    let written = Civil {
+        year: number(&text[12..16])?,
+        month: month as i64 + 1,
+        day: number(&text[5..7])?,
+        hour: number(&text[17..19])?,
+        minute: number(&text[20..22])?,
+        second: number(&text[23..25])?,
+    };
+    let seconds = written.unix_seconds()?;
+    if seconds.div_euclid(SECONDS_A_DAY).rem_euclid(7) != weekday as i64 {
         return Err(DateError::Weekday);
     }
-    Ok(Utc::from_secs(
-        days * SECONDS_A_DAY + hour * 3_600 + minute * 60 + second,
-    ))
+    Ok(Utc::from_secs(seconds))
+}
+
+/// A second of the Gregorian calendar in UTC, as it was written.
+pub(super) struct Civil {
+    /// 0 to 9999.
+    pub(super) year: i64,
+    /// 1 to 12.
+    pub(super) month: i64,
+    /// 1 to 31.
+    pub(super) day: i64,
+    /// 0 to 23.
+    pub(super) hour: i64,
+    /// 0 to 59.
+    pub(super) minute: i64,
+    /// 0 to 59.
+    pub(super) second: i64,
+}
+
+impl Civil {
+    /// Seconds since 1970-01-01 UTC, if there is such a second.
+    pub(super) fn unix_seconds(&self) -> Result<i64, DateError> {
+        let &Self {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+        } = self;
+        if !(1..=12).contains(&month) {
+            return Err(DateError::OutOfRange);
+        }
+        let month = month as usize - 1;
+        let leap_day = i64::from(month == 1 && is_leap(year));
+        if day < 1 || day > MONTHS[month].1 + leap_day || hour > 23 || minute > 59 || second > 60 {
+            return Err(DateError::OutOfRange);
+        }
+        if second == 60 {
+            return Err(DateError::LeapSecond);
+        }
+        let days = days_before(year) + day_of_year(year, month) + day - 1;
+        Ok(days * SECONDS_A_DAY + hour * 3_600 + minute * 60 + second)
+    }
 }
 
 /// `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`.
@@ -100,7 +135,8 @@ fn is_obsolete(text: &[u8]) -> bool {
     rfc850 || asctime
 }
 
-fn number(digits: &[u8]) -> Result<i64, DateError> {
+/// A number of so few digits that it cannot overflow.
+pub(super) fn number(digits: &[u8]) -> Result<i64, DateError> {
     digits.iter().try_fold(0, |sum, digit| match digit {
         b'0'..=b'9' => Ok(sum * 10 + i64::from(digit - b'0')),
         _ => Err(DateError::Form),

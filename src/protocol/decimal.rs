@@ -42,19 +42,42 @@ impl DecimalSeconds {
             Some(fraction) => digits(fraction)?,
             None => &[],
         };
+        Self::assemble(whole(seconds), fraction)
+    }
+
+    /// Reads the whole of `text` as milliseconds, without a point.
+    pub fn parse_millis(text: &[u8]) -> Result<Self, DecimalError> {
+        const MILLI_DIGITS: usize = 3;
+        let digits = digits(text)?;
+        let (seconds, fraction) = digits.split_at(digits.len().saturating_sub(MILLI_DIGITS));
+        // With less than three digits this reads a wrong instant, of 1970 all the same.
+        let read = Self::assemble(whole(seconds), fraction)?;
+        Ok(Self {
+            resolution: Span::from_millis(1),
+            ..read
+        })
+    }
+
+    /// So many seconds since 1970 and a fraction: the digits behind a point, if any.
+    pub(super) fn with_fraction(
+        seconds: i64,
+        fraction: Option<&[u8]>,
+    ) -> Result<Self, DecimalError> {
+        let fraction = fraction.map(digits).transpose()?;
+        Self::assemble(Some(seconds), fraction.unwrap_or_default())
+    }
+
+    fn assemble(seconds: Option<i64>, fraction: &[u8]) -> Result<Self, DecimalError> {
         if fraction == b"1000000" {
             return Err(DecimalError::Uncarried);
         }
-        let whole = seconds.iter().try_fold(0i64, |sum, digit| {
-            sum.checked_mul(10)?.checked_add(i64::from(digit - b'0'))
-        });
         let kept = &fraction[..fraction.len().min(NANO_DIGITS)];
         let unit = 10i64.pow((NANO_DIGITS - kept.len()) as u32);
         let nanos = kept
             .iter()
             .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'))
             * unit;
-        let instant = whole
+        let instant = seconds
             .and_then(|seconds| seconds.checked_mul(1_000_000_000)?.checked_add(nanos))
             .ok_or(DecimalError::Overflow)?;
         Ok(Self {
@@ -62,6 +85,12 @@ impl DecimalSeconds {
             resolution: Span::from_nanos(unit),
         })
     }
+}
+
+fn whole(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0i64, |sum, digit| {
+        sum.checked_mul(10)?.checked_add(i64::from(digit - b'0'))
+    })
 }
 
 fn digits(text: &[u8]) -> Result<&[u8], DecimalError> {
@@ -146,6 +175,26 @@ mod tests {
     }
 
     #[test]
+    fn milliseconds_are_whole_numbers() {
+        let parsed = |text: &str| {
+            DecimalSeconds::parse_millis(text.as_bytes())
+                .map(|read| (read.instant.as_nanos(), read.resolution.as_nanos()))
+        };
+        assert_eq!(
+            parsed("1790557227050"),
+            Ok((1_790_557_227_050_000_000, 1_000_000))
+        );
+        assert_eq!(parsed("7001"), Ok((7_001_000_000, 1_000_000)));
+        for text in ["", "1790557227050.5", "-1", "1e12", " 1", "1,2", "0x1"] {
+            assert_eq!(parsed(text), Err(DecimalError::NotPlain), "{text:?}");
+        }
+        for text in ["9223372037000", "99999999999999999999999999"] {
+            assert_eq!(parsed(text), Err(DecimalError::Overflow), "{text:?}");
+        }
+        assert!(parsed("5").is_ok_and(|(nanos, _)| nanos < 1_000_000_000));
+    }
+
+    #[test]
     fn writing_cuts_off() {
         let instant = Utc::from_nanos(1_999_999_999);
         for (digits, text) in [(0, "1"), (3, "1.999"), (6, "1.999999"), (9, "1.999999999")] {
@@ -167,6 +216,8 @@ mod tests {
         #[test]
         fn no_bytes_panic(text: Vec<u8>) {
             let _ = DecimalSeconds::parse(&text);
+            let _ = DecimalSeconds::parse_millis(&text);
+            let _ = DecimalSeconds::with_fraction(i64::MAX, Some(&text));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The headers that carry time: `X-HTTPSTIME` (Kamp, "Time over HTTPS", 2015) and `Date` (RFC 9110
-//! §6.6.1).
+//! The headers that carry time: `X-HTTPSTIME` (Kamp, "Time over HTTPS", 2015), `X-Time` as GrapheneOS's
+//! servers have it, and `Date` (RFC 9110 §6.6.1).
 //!
 //! In: the fields of a head. Out: the stamp, with the weight of its last digit. Whether the reply was made
 //! for us and just now is judged before, by [`head`](crate::protocol::head).
@@ -14,6 +14,9 @@ use crate::protocol::refusal::{HeaderFault, Refusal};
 /// The header of Time over HTTPS; servers write it in any case.
 pub const X_HTTPSTIME: &str = "X-HTTPSTIME";
 
+/// The header of GrapheneOS's time servers: milliseconds since 1970, a whole number.
+pub const X_TIME: &str = "X-Time";
+
 /// The header that nearly every reply has.
 pub const DATE: &str = "Date";
 
@@ -26,16 +29,42 @@ pub fn https_time(
     body: &[u8],
     plausible: &Plausible,
 ) -> Result<DecimalSeconds, Refusal> {
-    let value = match only(fields, X_HTTPSTIME) {
+    number(X_HTTPSTIME, DecimalSeconds::parse, fields, body, plausible)
+}
+
+/// The stamp in `X-Time`, likewise.
+pub fn x_time(
+    fields: &Fields<'_>,
+    body: &[u8],
+    plausible: &Plausible,
+) -> Result<DecimalSeconds, Refusal> {
+    number(
+        X_TIME,
+        DecimalSeconds::parse_millis,
+        fields,
+        body,
+        plausible,
+    )
+}
+
+/// The stamp in a header that holds a number, as `parse` reads it.
+fn number(
+    header: &'static str,
+    parse: impl Fn(&[u8]) -> Result<DecimalSeconds, DecimalError>,
+    fields: &Fields<'_>,
+    body: &[u8],
+    plausible: &Plausible,
+) -> Result<DecimalSeconds, Refusal> {
+    let value = match only(fields, header) {
         Err(Refusal::HeaderMissing { header }) if !body.is_empty() || announces_body(fields) => {
             return Err(Refusal::PageInstead { header });
         }
         found => found?,
     };
-    let stamp = decimal(value).map_err(|why| Refusal::BadHeader {
-        header: X_HTTPSTIME,
+    let stamp = parse(value).map_err(|why| Refusal::BadHeader {
+        header,
         value: Excerpt::of(value),
-        why,
+        why: fault_of(why, value),
     })?;
     plausible.check(stamp.instant)?;
     Ok(stamp)
@@ -76,16 +105,15 @@ fn announces_body(fields: &Fields<'_>) -> bool {
     })
 }
 
-fn decimal(value: &[u8]) -> Result<DecimalSeconds, HeaderFault> {
-    DecimalSeconds::parse(value).map_err(|why| {
-        let has = |sign: &[u8]| value.iter().any(|byte| sign.contains(byte));
-        match (why, value.first()) {
-            (DecimalError::NotPlain, Some(b'+' | b'-')) => HeaderFault::Signed,
-            (DecimalError::NotPlain, Some(b'0'..=b'9')) if has(b",; \t") => HeaderFault::Several,
-            (DecimalError::NotPlain, Some(b'0'..=b'9')) if has(b"eE") => HeaderFault::Exponent,
-            _ => HeaderFault::Number(why),
-        }
-    })
+/// What is wrong with `value`, which is no number because of `why`, in the words that help most.
+pub(super) fn fault_of(why: DecimalError, value: &[u8]) -> HeaderFault {
+    let has = |sign: &[u8]| value.iter().any(|byte| sign.contains(byte));
+    match (why, value.first()) {
+        (DecimalError::NotPlain, Some(b'+' | b'-')) => HeaderFault::Signed,
+        (DecimalError::NotPlain, Some(b'0'..=b'9')) if has(b",; \t\r\n") => HeaderFault::Several,
+        (DecimalError::NotPlain, Some(b'0'..=b'9')) if has(b"eE") => HeaderFault::Exponent,
+        _ => HeaderFault::Number(why),
+    }
 }
 
 #[cfg(test)]
@@ -204,6 +232,55 @@ mod tests {
     }
 
     #[test]
+    fn x_time_is_a_whole_number_of_milliseconds() {
+        let read = |value: &str| {
+            let of = [("x-time", value)];
+            x_time(&fields(&of), b"", &Plausible::release())
+        };
+        assert_eq!(
+            read(" 1893456001285 "),
+            Ok(DecimalSeconds {
+                instant: Utc::from_nanos(1_893_456_001_285_000_000),
+                resolution: Span::from_millis(1),
+            })
+        );
+        let plain = HeaderFault::Number(DecimalError::NotPlain);
+        for (value, why) in [
+            ("-1893456001285", HeaderFault::Signed),
+            ("1893456001285e0", HeaderFault::Exponent),
+            ("1893456001285, 1893456001286", HeaderFault::Several),
+            ("1893456001.285", plain),
+            ("", plain),
+            (
+                "99999999999999999999999",
+                HeaderFault::Number(DecimalError::Overflow),
+            ),
+        ] {
+            assert_eq!(read(value), Err(bad(X_TIME, value, why)), "{value:?}");
+        }
+        // Seconds where milliseconds are due are of January 1970.
+        assert!(matches!(
+            read("1893456001"),
+            Err(Refusal::BeforeRelease { .. })
+        ));
+    }
+
+    #[test]
+    fn x_time_must_be_there_once_and_a_portals_page_has_none() {
+        let read = |of: &[(&str, &str)], body: &[u8]| {
+            x_time(&fields(of), body, &Plausible::release()).expect_err("no time")
+        };
+        let header = X_TIME;
+        assert_eq!(
+            read(&[("X-HTTPSTIME", TIME)], b""),
+            Refusal::HeaderMissing { header }
+        );
+        assert_eq!(read(&[], b"<html>"), Refusal::PageInstead { header });
+        let twice = [("X-Time", "1893456001285"), ("x-time", "1893456001285")];
+        assert_eq!(read(&twice, b""), Refusal::HeaderTwice { header });
+    }
+
+    #[test]
     fn a_date_is_a_whole_second() {
         assert_eq!(
             dated(&[("date", DATE_TEXT)]),
@@ -239,8 +316,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(name: String, value: Vec<u8>, body: Vec<u8>) {
-            let fields = [(name.as_str(), &value[..]), (X_HTTPSTIME, &value[..]), (DATE, &value[..])];
+            let fields = [X_HTTPSTIME, X_TIME, DATE, &name].map(|name| (name, &value[..]));
             let _ = https_time(&fields, &body, &Plausible::release());
+            let _ = x_time(&fields, &body, &Plausible::release());
             let _ = http_date(&fields, &Plausible::release());
             let _ = announces_body(&fields);
         }

@@ -10,7 +10,9 @@ use crate::protocol::header::{self, Fields};
 use crate::protocol::plausible::Plausible;
 use crate::protocol::refusal::Refusal;
 use crate::protocol::request::{Method, Request, Resource};
+use crate::protocol::sntp::{self, PacketFault, Warning};
 use crate::protocol::stamp::{Rounding, ServerBounds, bounds};
+use crate::protocol::text;
 use crate::protocol::webntp::{self, LeapNotice};
 
 /// What a source speaks.
@@ -26,6 +28,12 @@ pub enum Kind {
     HtpTime,
     /// `https-time`: the header `X-HTTPSTIME` (Kamp, "Time over HTTPS", 2015).
     HttpsTime,
+    /// `x-time`: the header `X-Time`, milliseconds, as GrapheneOS's servers have it.
+    XTime,
+    /// `text`: a body of plain text that says the time.
+    Text,
+    /// `ntp`: packets over UDP (RFC 4330).
+    Ntp,
     /// `http-date`: the header `Date` that nearly every web server sends.
     HttpDate,
 }
@@ -39,6 +47,8 @@ pub struct Reading {
     pub place: Place,
     /// What the server says about leap seconds, if anything.
     pub leap: Option<LeapNotice>,
+    /// The same from a server that says no more than whether one comes today.
+    pub warning: Option<Warning>,
 }
 
 /// Where in a reply a stamp stands.
@@ -72,11 +82,25 @@ const UNWILLING_PAUSE: Span = Span::from_secs(3_600);
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::WebNtp,
         Self::Nict,
         Self::HtpTime,
         Self::HttpsTime,
+        Self::XTime,
+        Self::Text,
+        Self::HttpDate,
+        Self::Ntp,
+    ];
+
+    /// Those that are spoken over HTTP.
+    pub const OVER_HTTP: [Self; 7] = [
+        Self::WebNtp,
+        Self::Nict,
+        Self::HtpTime,
+        Self::HttpsTime,
+        Self::XTime,
+        Self::Text,
         Self::HttpDate,
     ];
 
@@ -87,7 +111,10 @@ impl Kind {
             Self::Nict => "nict",
             Self::HtpTime => "htptime",
             Self::HttpsTime => "https-time",
+            Self::XTime => "x-time",
+            Self::Text => "text",
             Self::HttpDate => "http-date",
+            Self::Ntp => "ntp",
         }
     }
 
@@ -101,13 +128,40 @@ impl Kind {
         matches!(self, Self::WebNtp)
     }
 
+    /// What is spoken under a URL with this scheme unless another kind is named.
+    pub fn usual(scheme: &str) -> Self {
+        if scheme == "ntp" {
+            Self::Ntp
+        } else {
+            Self::default()
+        }
+    }
+
+    /// Whether it is spoken under URLs with this scheme.
+    pub fn is_spoken_over(self, scheme: &str) -> bool {
+        match scheme {
+            "ntp" => self == Self::Ntp,
+            "ws" | "wss" => self.over_websocket(),
+            _ => self != Self::Ntp,
+        }
+    }
+
+    /// How often a server of this kind may be asked as a rule: those of NTP every 16 s and no more (RFC 4330 §10).
+    pub const fn least_poll(self) -> Span {
+        match self {
+            Self::Ntp => Span::from_secs(16),
+            _ => Span::from_secs(1),
+        }
+    }
+
     /// Whether its stamps are whole seconds, so that it must not outvote a finer kind.
     pub const fn is_coarse(self) -> bool {
         matches!(self, Self::HttpDate)
     }
 
-    /// The request to send at `now` by our clock, which may be wrong: servers echo it, nothing else.
-    pub fn request(self, now: Utc) -> Request {
+    /// The request to send at `now` by our clock, which may be wrong: servers echo it, nothing else. `nonce` are bits
+    /// that nobody can guess, for those that echo these instead.
+    pub fn request(self, now: Utc, nonce: u64) -> Request {
         let sent = |digits| Fixed {
             instant: now,
             digits,
@@ -116,8 +170,9 @@ impl Kind {
         let (method, resource, headers): (_, _, &[_]) = match self {
             Self::WebNtp => (Method::Get, Resource::UrlWith(sent(WEBNTP_DIGITS)), &[]),
             Self::Nict => (Method::Get, Resource::UrlWith(sent(NICT_DIGITS)), &[]),
-            Self::HtpTime => (Method::Get, Resource::Url, PAST_CACHES),
+            Self::HtpTime | Self::XTime | Self::Text => (Method::Get, Resource::Url, PAST_CACHES),
             Self::HttpsTime => (Method::Head, Resource::Path(WELL_KNOWN), PAST_CACHES),
+            Self::Ntp => (Method::Get, Resource::Nonce(nonce), &[]),
             Self::HttpDate => (
                 Method::Head,
                 Resource::UrlFresh(sent(WEBNTP_DIGITS)),
@@ -146,11 +201,13 @@ impl Kind {
                 end: reply.stamp_end,
             },
             leap: reply.leap,
+            warning: None,
         };
         let head = |stamp: DecimalSeconds| Reading {
             server: bounds(stamp, rounding),
             place: Place::Head,
             leap: None,
+            warning: None,
         };
         match self {
             Self::WebNtp | Self::Nict => {
@@ -159,6 +216,26 @@ impl Kind {
             }
             Self::HtpTime => webntp::parse_htptime(body, plausible).map(json),
             Self::HttpsTime => header::https_time(fields, body, plausible).map(head),
+            Self::XTime => header::x_time(fields, body, plausible).map(head),
+            Self::Text => {
+                let text::Reply { stamp, stamp_end } = text::parse(body, plausible)?;
+                Ok(Reading {
+                    place: Place::Body { end: stamp_end },
+                    ..head(stamp)
+                })
+            }
+            Self::Ntp => {
+                let Resource::Nonce(nonce) = request.resource else {
+                    return Err(PacketFault::Origin.into());
+                };
+                let sntp::Reply { server, warning } = sntp::parse(body, nonce, plausible)?;
+                Ok(Reading {
+                    server,
+                    place: Place::Body { end: body.len() },
+                    leap: None,
+                    warning: Some(warning),
+                })
+            }
             Self::HttpDate => {
                 let mut reading = header::http_date(fields, plausible).map(head)?;
                 let late = reading.server.arrived_before + DATE_STALE;
@@ -192,6 +269,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const NONCE: u64 = 0x0123_4567_89ab_cdef;
     const NOW: Utc = Utc::from_nanos(1_893_456_000_328_757_999);
 
     /// A reply of each kind, given what stands in it.
@@ -199,9 +277,14 @@ mod tests {
         let body = match kind {
             Kind::WebNtp | Kind::Nict => format!(r#"{{"it":{it},"st":{stamp}}}"#),
             Kind::HtpTime => format!(r#"{{"time":{stamp}}}"#),
-            Kind::HttpsTime | Kind::HttpDate => String::new(),
+            Kind::Text => format!("a=b\nts={stamp}\nc=d\n"),
+            Kind::HttpsTime | Kind::XTime | Kind::HttpDate | Kind::Ntp => String::new(),
         };
         let field = match kind {
+            Kind::XTime => {
+                let (seconds, fraction) = stamp.split_once('.').unwrap_or((stamp, ""));
+                ("X-Time", format!("{seconds}{fraction:0<3.3}").into())
+            }
             Kind::HttpDate => ("Date", "Tue, 01 Jan 2030 00:00:01 GMT".into()),
             _ => ("X-HTTPSTIME", stamp.into()),
         };
@@ -216,7 +299,7 @@ mod tests {
     ) -> Result<Reading, Refusal> {
         let fields: Vec<_> = fields.iter().map(|(n, v)| (*n, &v[..])).collect();
         kind.read(
-            &kind.request(NOW),
+            &kind.request(NOW, NONCE),
             &fields,
             body,
             rounding,
@@ -225,7 +308,7 @@ mod tests {
     }
 
     fn read_stamp(kind: Kind, stamp: &str, rounding: Rounding) -> Result<Reading, Refusal> {
-        let request = kind.request(NOW);
+        let request = kind.request(NOW, NONCE);
         let it = request.resource.addition().unwrap_or("0");
         let (fields, body) = reply(kind, it, stamp);
         read(kind, &fields, body.as_bytes(), rounding)
@@ -238,7 +321,7 @@ mod tests {
                 method,
                 resource,
                 headers,
-            } = kind.request(NOW);
+            } = kind.request(NOW, NONCE);
             (method, resource, headers.len())
         };
         let with = |text: &str| Resource::UrlWith(text.into());
@@ -249,6 +332,9 @@ mod tests {
             (Kind::Nict, (Method::Get, with("1893456000.328"), 0)),
             (Kind::HtpTime, (Method::Get, Resource::Url, 1)),
             (Kind::HttpsTime, (Method::Head, well_known, 1)),
+            (Kind::XTime, (Method::Get, Resource::Url, 1)),
+            (Kind::Text, (Method::Get, Resource::Url, 1)),
+            (Kind::Ntp, (Method::Get, Resource::Nonce(NONCE), 0)),
             (Kind::HttpDate, (Method::Head, fresh, 1)),
         ] {
             assert_eq!(request(kind), expected, "{kind:?}");
@@ -260,21 +346,26 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::named(kind.name()), Some(kind));
         }
-        assert_eq!(Kind::named("ntp"), None);
+        assert_eq!(Kind::named("sntp"), None);
         assert_eq!(Kind::default(), Kind::WebNtp);
     }
 
     #[test]
     fn the_stamp_is_in_the_body_or_in_the_head() {
         let stamp = "1893456001.285965";
-        for kind in Kind::ALL {
+        for kind in Kind::OVER_HTTP {
             let reading = read_stamp(kind, stamp, Rounding::Truncates).expect("it is well-formed");
             match reading.place {
-                Place::Head => assert!(matches!(kind, Kind::HttpsTime | Kind::HttpDate)),
+                Place::Head => {
+                    assert!(matches!(
+                        kind,
+                        Kind::HttpsTime | Kind::XTime | Kind::HttpDate
+                    ));
+                }
                 Place::Body { end } => {
                     let (_, body) = reply(
                         kind,
-                        kind.request(NOW).resource.addition().unwrap_or("0"),
+                        kind.request(NOW, NONCE).resource.addition().unwrap_or("0"),
                         stamp,
                     );
                     assert!(body[..end].ends_with(stamp), "{kind:?}");
@@ -324,7 +415,9 @@ mod tests {
             (Kind::WebNtp, Kind::HtpTime),
             (Kind::Nict, Kind::HttpsTime),
             (Kind::HtpTime, Kind::HttpsTime),
-            (Kind::HttpsTime, Kind::HttpDate),
+            (Kind::HttpsTime, Kind::XTime),
+            (Kind::XTime, Kind::Text),
+            (Kind::Text, Kind::HttpDate),
             (Kind::HttpDate, Kind::WebNtp),
         ] {
             let (fields, body) = reply(other, "0", stamp);
@@ -339,13 +432,15 @@ mod tests {
             nanos in 1_893_456_001_000_000_000i64..1_893_456_002_000_000_000,
             digits in 0usize..=9,
             rounds: bool,
-            nth in 0usize..Kind::ALL.len(),
+            nth in 0usize..Kind::OVER_HTTP.len(),
         ) {
-            let kind = Kind::ALL[nth];
+            let kind = Kind::OVER_HTTP[nth];
             let clock = Utc::from_nanos(nanos);
             let half = Span::from_nanos(10i64.pow(9 - digits as u32) / 2);
-            // The one Date that the replies here have is right for a second if it is cut off.
-            let rounds = rounds && kind != Kind::HttpDate;
+            // The one Date that the replies here have is right for a second if it is cut off; milliseconds are cut
+            // out of what stands there.
+            let rounds = rounds && !matches!(kind, Kind::HttpDate | Kind::XTime);
+            let digits = if kind == Kind::XTime { digits.max(3) } else { digits };
             let (shift, rounding) = match rounds {
                 true => (half, Rounding::Rounds),
                 false => (Span::ZERO, Rounding::Truncates),
@@ -362,10 +457,10 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(name in "(Date|X-HTTPSTIME|Content-Length|.{0,5})", value: Vec<u8>, body: Vec<u8>) {
+        fn no_bytes_panic(name in "(Date|X-HTTPSTIME|X-Time|Content-Length|.{0,5})", value: Vec<u8>, body: Vec<u8>) {
             for kind in Kind::ALL {
                 let _ = kind.read(
-                    &kind.request(NOW),
+                    &kind.request(NOW, NONCE),
                     &[(&name, &value[..]), ("Date", &value[..])],
                     &body,
                     Rounding::Unknown,

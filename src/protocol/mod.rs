@@ -1,7 +1,7 @@
 //! The wire formats, pure: bytes in, server stamps or a refusal out. No IO, no clock.
 //!
 //! [`kind`] knows how each kind of source is asked and which of the others reads its reply: [`head`] judges
-//! the head of all of them, [`webntp`] reads bodies, [`header`] the headers that carry time; [`plausible`]
+//! the head of all of them, [`webntp`] and [`text`] read bodies, [`sntp`] the packets of NTP, [`header`] the headers that carry time; [`plausible`]
 //! and [`stamp`] judge what the server said. Whatever is wrong becomes a [`refusal::Refusal`].
 
 pub mod date;
@@ -15,7 +15,9 @@ pub mod leap_seconds;
 pub mod plausible;
 pub mod refusal;
 pub mod request;
+pub mod sntp;
 pub mod stamp;
+pub mod text;
 pub mod webntp;
 
 /// Longest body or WebSocket message that is read (bytes). No honest reply comes near it.

@@ -7,6 +7,7 @@ use crate::engine::time::{Span, Utc};
 use crate::protocol::date::DateError;
 use crate::protocol::decimal::{DecimalError, Fixed};
 use crate::protocol::excerpt::Excerpt;
+use crate::protocol::sntp::PacketFault;
 
 /// Why a reply was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,6 +149,31 @@ pub enum Refusal {
         /// What is wrong with that.
         why: HeaderFault,
     },
+    /// Text without a time in it.
+    #[error("the reply, which begins with {beginning}, has no time in it")]
+    NoTime {
+        /// How it begins.
+        beginning: Excerpt,
+    },
+    /// Text that says a time, but not as it should.
+    #[error("the reply says {value}: {why}")]
+    BadText {
+        /// What it says.
+        value: Excerpt,
+        /// What is wrong with that.
+        why: HeaderFault,
+    },
+    /// A kiss code of NTP: the server says something else than the time.
+    #[error("the server sends a kiss code {code} instead of the time{}", left_alone(*.pause))]
+    Kiss {
+        /// The four letters.
+        code: Excerpt,
+        /// How long it is not asked again.
+        pause: Option<Span>,
+    },
+    /// A packet of NTP that is not used.
+    #[error("the reply is a packet {0}")]
+    Packet(#[from] PacketFault),
     /// Bytes behind the head of a reply to HEAD, which ends there.
     #[error("a body came with the reply to HEAD, which has none")]
     BodyToHead,
@@ -211,7 +237,7 @@ pub enum Refusal {
     NotText,
 }
 
-/// What is wrong with a header that carries time.
+/// What is wrong with a header, or a line of text, that carries time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderFault {
     /// A number with a sign.
@@ -229,6 +255,12 @@ pub enum HeaderFault {
     /// No date.
     #[error(transparent)]
     Date(#[from] DateError),
+    /// A date and time of ISO 8601 that is not written as it should be.
+    #[error("not of the form \"1994-11-06T08:49:37Z\"")]
+    Iso,
+    /// A date and time that may be of any zone.
+    #[error("a time without its zone")]
+    NoZone,
 }
 
 impl Refusal {
@@ -237,6 +269,7 @@ impl Refusal {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             Self::Unwilling { pause, .. } => Some(*pause),
+            Self::Kiss { pause, .. } => *pause,
             _ => None,
         }
     }
@@ -259,6 +292,12 @@ pub(super) fn is_html(body: &[u8]) -> bool {
 fn pause(retry_after: Option<Span>) -> String {
     retry_after.map_or_else(String::new, |span| {
         format!(", asking for a pause of {} s", span.as_secs_f64())
+    })
+}
+
+fn left_alone(pause: Option<Span>) -> String {
+    pause.map_or_else(String::new, |span| {
+        format!(", it is left alone for {} s", span.as_secs_f64())
     })
 }
 
@@ -307,6 +346,19 @@ mod tests {
                     why: HeaderFault::Exponent,
                 },
                 r#"the header X-HTTPSTIME is "1e9": a number with an exponent"#,
+            ),
+            (
+                Refusal::NoTime {
+                    beginning: Excerpt::of(b"Not found\n"),
+                },
+                r#"the reply, which begins with "Not found\n", has no time in it"#,
+            ),
+            (
+                Refusal::BadText {
+                    value: Excerpt::of(b"1994-11-06T08:49:37"),
+                    why: HeaderFault::NoZone,
+                },
+                r#"the reply says "1994-11-06T08:49:37": a time without its zone"#,
             ),
             (
                 Refusal::BadHeader {

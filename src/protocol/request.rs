@@ -36,6 +36,8 @@ pub enum Resource {
     UrlFresh(String),
     /// This path at the URL's host, whatever path and query the URL has.
     Path(&'static str),
+    /// Nothing but an answer to these bits: over UDP, where neither method nor headers are sent.
+    Nonce(u64),
 }
 
 impl Resource {
@@ -43,7 +45,7 @@ impl Resource {
     pub fn addition(&self) -> Option<&str> {
         match self {
             Self::UrlWith(text) | Self::UrlFresh(text) => Some(text),
-            Self::Url | Self::Path(_) => None,
+            Self::Url | Self::Path(_) | Self::Nonce(_) => None,
         }
     }
 }

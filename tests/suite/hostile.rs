@@ -189,6 +189,26 @@ fn every_fault_of_https_time_is_refused() {
 }
 
 #[test]
+fn every_fault_of_x_time_is_refused() {
+    sandbox::run(|| all_is_refused(table::X_TIME));
+}
+
+#[test]
+fn every_fault_of_text_in_decimal_seconds_is_refused() {
+    sandbox::run(|| all_is_refused(table::TEXT));
+}
+
+#[test]
+fn every_fault_of_text_with_a_date_is_refused() {
+    sandbox::run(|| all_is_refused(table::ISO));
+}
+
+#[test]
+fn every_fault_of_text_in_lines_is_refused() {
+    sandbox::run(|| all_is_refused(table::TRACE));
+}
+
+#[test]
 fn every_fault_of_http_date_is_refused() {
     sandbox::run(|| all_is_refused(table::HTTP_DATE));
 }

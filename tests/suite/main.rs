@@ -15,6 +15,7 @@ mod layers;
 mod metrics;
 mod mishaps;
 mod notices;
+mod ntp;
 mod operator;
 mod oracle;
 mod package;

@@ -5,7 +5,7 @@
 
 use super::clock::{Sample, Wrong};
 use super::link::Link;
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Protocol, Source};
 use crate::engine::time::Span;
 use crate::net::{
     CertificateFault, Deadlines, Error, KnownTime, Phase, Survey, Target, Tls, survey,
@@ -137,6 +137,10 @@ impl Visit {
             ),
         }
         match &self.survey.peer {
+            Some(Ok(peer)) if source.protocol == Protocol::Ntp => links.push(Link::ok(
+                link("connection"),
+                format!("none, packets go to {peer}"),
+            )),
             Some(Ok(peer)) => links.push(Link::ok(link("connection"), format!("{peer} answers"))),
             Some(Err(error)) => {
                 links.push(

@@ -14,6 +14,8 @@ use super::{Setup, Shared};
 const WELL_KNOWN: &str = "/.well-known/time";
 /// What a web server has to say.
 const PAGE: &str = "<!DOCTYPE html><html><head><title>It works</title></head></html>\n";
+/// What comes before the time where a proxy tells of its visitor.
+const TRACE: &str = "fl=123f45\nh=fake.test\nip=192.0.2.1\n";
 /// How far the second stamp is off where a fault has two.
 const APART_NS: i64 = 3600 * SECOND_NS;
 
@@ -90,6 +92,11 @@ pub(super) fn compose<C>(
         (Dialect::HttpsTime, "GET") if !setup.https_time.get => Reply::empty(405),
         (Dialect::HttpsTime, "GET" | "HEAD") => https_time(setup, request, shown, fault, 404),
         (Dialect::WebNtp, "HEAD") => https_time(setup, request, shown, fault, 405),
+        (Dialect::XTime, "GET" | "HEAD") => x_time(shown, setup.dialect, fault),
+        (Dialect::Text | Dialect::Iso | Dialect::Trace, "GET") => {
+            let body = text(setup.dialect, shown, fault);
+            Reply::with_body(setup.http.status, "text/plain", body)
+        }
         (Dialect::WebNtp | Dialect::Nict | Dialect::HtpTime, "GET") => {
             let id = request.header("host").unwrap_or_default();
             let body = json(setup, id, it, shown, fault);
@@ -101,10 +108,15 @@ pub(super) fn compose<C>(
         head_only: request.method == "HEAD",
         ..reply
     };
-    match fault {
+    let mut reply = match fault {
         Some(fault) => reply.spoilt_by(fault),
         None => reply,
+    };
+    if reply.status != 204 {
+        // With no body at all it would last until the connection ends.
+        reply.body.get_or_insert_default();
     }
+    reply
 }
 
 /// The JSON; nothing, as real servers have it, if the question is echoed and was no number.
@@ -140,6 +152,40 @@ fn dated<C>(setup: &Setup<C>, shown: &Shown, fault: Option<&Fault>) -> Reply {
         ..Reply::bare(setup.http.status).stamped("Date", &shown.stamps, tail)
     }
     .header("Content-Type", "text/html; charset=utf-8")
+}
+
+/// X-Time and nothing else.
+fn x_time(shown: &Shown, dialect: Dialect, fault: Option<&Fault>) -> Reply {
+    let tail = fault.map_or("", |fault| fault.tail(dialect));
+    Reply::bare(204).stamped("X-Time", &shown.stamps, tail)
+}
+
+/// A text with the stamps in it, if there are any.
+fn text(dialect: Dialect, shown: &Shown, fault: Option<&Fault>) -> Body {
+    if fault == Some(&Fault::EmptyBody) {
+        return Body::default();
+    }
+    let tail = fault.map_or("", |fault| fault.tail(dialect));
+    let (before, name, after) = match dialect {
+        Dialect::Trace => (TRACE, "ts=", "visit_scheme=http\nuag=a=b ts=1\n"),
+        _ => ("", "", ""),
+    };
+    let mut body = Body {
+        text: before.to_owned(),
+        stamp: None,
+    };
+    for stamp in &shown.stamps {
+        body.text.push_str(name);
+        let start = body.text.len();
+        body.text.push_str(stamp);
+        body.stamp.get_or_insert(start..body.text.len());
+        body.text.push_str(&format!("{tail}\n"));
+    }
+    if shown.stamps.is_empty() && before.is_empty() {
+        body.text.push_str("unknown\n");
+    }
+    body.text.push_str(after);
+    body
 }
 
 /// X-HTTPSTIME, or the body in its place.

@@ -1,4 +1,4 @@
-//! Dates as HTTP has them (RFC 9110 §5.6.7, IMF-fixdate).
+//! Dates as HTTP has them (RFC 9110 §5.6.7, IMF-fixdate), and as ISO 8601 has them (RFC 3339 §5.6).
 //!
 //! In: Unix seconds. Out: texts. Not: other zones than GMT, leap seconds, the obsolete formats.
 
@@ -6,6 +6,8 @@ use super::clock::SECOND_NS;
 
 /// The zone, which is always the same.
 pub(crate) const ZONE: &str = " GMT";
+/// The same in ISO 8601.
+pub(crate) const UTC: &str = "Z";
 
 const DAY_S: i64 = 86_400;
 const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
@@ -15,6 +17,56 @@ const MONTHS: [&str; 12] = [
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, of a time of whole seconds from 1970 on.
 pub(crate) fn fixdate(utc_ns: i64) -> String {
+    let Civil {
+        year,
+        month,
+        day,
+        weekday,
+        second,
+    } = civil(utc_ns);
+    format!(
+        "{}, {day:02} {} {year} {:02}:{:02}:{:02}{ZONE}",
+        WEEKDAYS[weekday],
+        MONTHS[month],
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+    )
+}
+
+/// `1994-11-06T08:49:37.5Z`, of such a time and the digits of a fraction.
+pub(crate) fn iso(utc_ns: i64, fraction: &str) -> String {
+    let Civil {
+        year,
+        month,
+        day,
+        second,
+        ..
+    } = civil(utc_ns);
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!(
+        "{year:04}-{:02}-{day:02}T{:02}:{:02}:{:02}{point}{fraction}{UTC}",
+        month + 1,
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+    )
+}
+
+/// A second of the calendar.
+struct Civil {
+    year: i64,
+    /// 0 is January.
+    month: usize,
+    /// 1 is the first.
+    day: i64,
+    /// 0 is Thursday.
+    weekday: usize,
+    /// Of the day.
+    second: i64,
+}
+
+fn civil(utc_ns: i64) -> Civil {
     let unix_s = utc_ns / SECOND_NS;
     let (days, second) = (unix_s / DAY_S, unix_s % DAY_S);
     let (mut year, mut day) = (1970, days);
@@ -27,15 +79,13 @@ pub(crate) fn fixdate(utc_ns: i64) -> String {
         day -= length(year, month);
         month += 1;
     }
-    let weekday = WEEKDAYS[usize::try_from(days % 7).expect("it is after 1970")];
-    format!(
-        "{weekday}, {:02} {} {year} {:02}:{:02}:{:02}{ZONE}",
-        day + 1,
-        MONTHS[month],
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-    )
+    Civil {
+        year,
+        month,
+        day: day + 1,
+        weekday: usize::try_from(days % 7).expect("it is after 1970"),
+        second,
+    }
 }
 
 fn is_leap(year: i64) -> bool {

@@ -3,7 +3,7 @@
 //! In: a time. Out: its text in a dialect; what the dialect has and lacks. Not: whole replies, see `answer`.
 
 use super::clock::{Face, SECOND_NS};
-use super::date::fixdate;
+use super::date::{fixdate, iso};
 
 /// What a source speaks. Each is as true as the others: a stamp in a header is taken right before the head is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,15 @@ pub(crate) enum Dialect {
     HtpTime,
     /// Time over HTTPS (Kamp, 2015): X-HTTPSTIME to a HEAD.
     HttpsTime,
+    /// GrapheneOS's header to GET and HEAD of any path: X-Time, whole milliseconds.
+    XTime,
+    /// Text to a GET of any path: decimal seconds and nothing else.
+    Text,
+    /// Text to a GET of any path: a date and time of ISO 8601 in UTC.
+    Iso,
+    /// Text to a GET of any path, as Cloudflare's `/cdn-cgi/trace` has it: lines of names and values, one of which is
+    /// `ts` and decimal seconds.
+    Trace,
     /// Any web server: a `Date` and a page to GET and HEAD of any path, whatever the query. Whole seconds only; the
     /// rounding and the cache are those of the face.
     HttpDate,
@@ -23,13 +32,20 @@ pub(crate) enum Dialect {
 
 impl Dialect {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::WebNtp,
         Self::Nict,
         Self::HtpTime,
         Self::HttpsTime,
+        Self::XTime,
+        Self::Text,
+        Self::Iso,
+        Self::Trace,
         Self::HttpDate,
     ];
+
+    /// Those that are plain text.
+    pub(crate) const TEXTS: [Self; 3] = [Self::Text, Self::Iso, Self::Trace];
 
     /// The members of its JSON, in the order of its documentation.
     pub(crate) fn members(self) -> &'static [&'static str] {
@@ -37,7 +53,7 @@ impl Dialect {
             Self::WebNtp => &["id", "it", "st", "time", "leap", "next", "step"],
             Self::Nict => &["id", "it", "st", "leap", "next", "step"],
             Self::HtpTime => &["id", "time"],
-            Self::HttpsTime | Self::HttpDate => &[],
+            _ => &[],
         }
     }
 
@@ -46,17 +62,16 @@ impl Dialect {
         self.members().contains(&"it")
     }
 
-    /// A face with no more digits than this dialect has.
+    /// A face with no other digits than this dialect has.
     pub(crate) fn face(self, face: Face) -> Face {
-        let most = match self {
+        let digits = match self {
             Self::HttpDate => 0,
-            Self::Nict => 3,
-            Self::WebNtp | Self::HtpTime | Self::HttpsTime => 9,
+            Self::Nict => face.digits.min(3),
+            // Milliseconds whatever happens.
+            Self::XTime => 3,
+            _ => face.digits,
         };
-        Face {
-            digits: face.digits.min(most),
-            ..face
-        }
+        Face { digits, ..face }
     }
 
     /// A time as text. Times before 1970 are not for this.
@@ -66,6 +81,12 @@ impl Dialect {
             Self::HttpDate => {
                 let seconds: i64 = shown.parse().expect("no fraction was asked for");
                 fixdate(seconds * SECOND_NS)
+            }
+            Self::XTime => shown.replace('.', ""),
+            Self::Iso => {
+                let (seconds, fraction) = shown.split_once('.').unwrap_or((&shown, ""));
+                let seconds: i64 = seconds.parse().expect("digits");
+                iso(seconds * SECOND_NS, fraction)
             }
             _ => shown,
         }

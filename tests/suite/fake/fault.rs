@@ -8,7 +8,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::date::ZONE;
+use super::date::{UTC, ZONE};
 use super::dialect::Dialect;
 use super::json::Body;
 
@@ -148,7 +148,9 @@ impl Fault {
     }
 
     fn stamp(&self, honest: String) -> String {
-        let zone = if honest.ends_with(ZONE) { ZONE } else { "" };
+        let zones = [ZONE, UTC].into_iter();
+        let zone = zones.filter(|zone| honest.ends_with(zone)).max();
+        let zone = zone.unwrap_or_default();
         let digits = honest.strip_suffix(zone).unwrap_or_default();
         match self {
             Self::NotANumber => "NaN".to_owned(),

@@ -1,7 +1,7 @@
 //! The real chronyd, with one reference clock.
 //!
-//! In: the clock's driver and its parameter. Out: what `chronyc` says of that clock.
-//! Not: it disciplines nothing (`-x`, and `noselect`), serves nobody, and runs only inside a [`super::sandbox`].
+//! In: the clock's driver and its parameter, or the wish that it serve. Out: what `chronyc` says of that clock, packets.
+//! Not: it disciplines nothing (`-x`, and `noselect`), and runs only inside a [`super::sandbox`].
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -50,8 +50,17 @@ impl Chronyd {
         Self::with_clock(&clock, dir)
     }
 
+    /// Starts chronyd without any source, which serves the time of this machine at the usual port to the machine itself.
+    pub(crate) fn serving(dir: &Path) -> Self {
+        Self::with_lines("local stratum 5\nallow\n", 123, dir)
+    }
+
     /// Starts chronyd with these lines of configuration, each ended, that name its clock.
     pub(crate) fn with_clock(clock: &str, dir: &Path) -> Self {
+        Self::with_lines(clock, 0, dir)
+    }
+
+    fn with_lines(lines: &str, port: u16, dir: &Path) -> Self {
         assert!(sandbox::inside(), "chronyd runs only in a sandbox");
         // chronyd opens no command socket in a directory that others can enter.
         fs::DirBuilder::new()
@@ -63,8 +72,8 @@ impl Chronyd {
         let socket = dir.join("chronyd.sock");
         let config = dir.join("chrony.conf");
         let text = format!(
-            "{clock}\
-             port 0\n\
+            "{lines}\
+             port {port}\n\
              cmdport 0\n\
              bindcmdaddress {socket}\n\
              pidfile {dir}/chronyd.pid\n\

@@ -32,10 +32,16 @@ pub(super) const WEBSOCKET: Door = Door::new("webntp", Dialect::WebNtp, "ws");
 pub(super) const NICT: Door = Door::new("nict", Dialect::Nict, "http");
 pub(super) const HTPTIME: Door = Door::new("htptime", Dialect::HtpTime, "http");
 pub(super) const HTTPS_TIME: Door = Door::new("https-time", Dialect::HttpsTime, "http");
+pub(super) const X_TIME: Door = Door::new("x-time", Dialect::XTime, "http");
+pub(super) const TEXT: Door = Door::new("text", Dialect::Text, "http");
+pub(super) const ISO: Door = Door::new("text", Dialect::Iso, "http");
+pub(super) const TRACE: Door = Door::new("text", Dialect::Trace, "http");
 pub(super) const HTTP_DATE: Door = Door::new("http-date", Dialect::HttpDate, "http");
 
 /// All of them.
-pub(super) const DOORS: [Door; 6] = [WEBNTP, WEBSOCKET, NICT, HTPTIME, HTTPS_TIME, HTTP_DATE];
+pub(super) const DOORS: [Door; 10] = [
+    WEBNTP, WEBSOCKET, NICT, HTPTIME, HTTPS_TIME, X_TIME, TEXT, ISO, TRACE, HTTP_DATE,
+];
 
 /// What must become of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +110,8 @@ pub(super) fn verdict(door: Door, fault: &Fault) -> Verdict {
     let special = match door {
         WEBSOCKET => websocket(fault),
         HTTPS_TIME => https_time(fault),
+        X_TIME => x_time(fault),
+        TEXT | ISO | TRACE => text(fault),
         HTTP_DATE => http_date(fault),
         _ => json(fault),
     };
@@ -187,6 +195,45 @@ fn https_time(fault: &Fault) -> Option<Verdict> {
             Refused("the header X-HTTPSTIME is ")
         }
         _ => return header(fault),
+    })
+}
+
+/// The same in milliseconds, to a GET.
+fn x_time(fault: &Fault) -> Option<Verdict> {
+    Some(match fault {
+        Fault::Html => Refused("not a time server, or a captive portal"),
+        Fault::TwoNumbers | Fault::TrailingText => Refused("more than one number"),
+        Fault::NegativeStamp => Refused("a number with a sign"),
+        Fault::ExponentStamp => Refused("a number with an exponent"),
+        Fault::StampMissing => Refused("has no X-Time header"),
+        Fault::EmptyBody | Fault::NotANumber | Fault::SevenDigits | Fault::StampText(_) => {
+            Refused("the header X-Time is ")
+        }
+        Fault::StampTwice => Refused("has more than one"),
+        Fault::TwoReplies => Refused("two replies to one request"),
+        Fault::HugeBody(_) => Either(
+            "nothing of a body after a 204 is read; the head is refused if some of it is there already",
+        ),
+        _ => return None,
+    })
+}
+
+/// Where the time is a text, or a line of one.
+fn text(fault: &Fault) -> Option<Verdict> {
+    Some(match fault {
+        Fault::Html => Refused("the reply is HTML"),
+        Fault::EmptyBody => Refused("the reply is empty"),
+        Fault::HugeBody(_) => Refused("the body of the reply is above 1 KiB"),
+        Fault::NegativeStamp | Fault::ExponentStamp | Fault::SevenDigits => {
+            Refused("the reply says ")
+        }
+        Fault::NotANumber | Fault::StampText(_) | Fault::TwoNumbers | Fault::TrailingText => {
+            Refused("the reply")
+        }
+        Fault::StampMissing => Refused("has no time in it"),
+        Fault::StampTwice => Refused("the reply says "),
+        Fault::TwoReplies => Refused("two replies to one request"),
+        _ => return None,
     })
 }
 

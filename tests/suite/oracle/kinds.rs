@@ -21,10 +21,14 @@ const STEP_NS: i64 = 618_033_989;
 /// How old a `Date` may be that is believed.
 const CACHED: Duration = Duration::from_millis(20);
 
-const KINDS: [(Kind, Dialect); 4] = [
+const KINDS: [(Kind, Dialect); 8] = [
     (Kind::Nict, Dialect::Nict),
     (Kind::HtpTime, Dialect::HtpTime),
     (Kind::HttpsTime, Dialect::HttpsTime),
+    (Kind::XTime, Dialect::XTime),
+    (Kind::Text, Dialect::Text),
+    (Kind::Text, Dialect::Iso),
+    (Kind::Text, Dialect::Trace),
     (Kind::HttpDate, Dialect::HttpDate),
 ];
 

@@ -66,6 +66,8 @@ impl Member {
             Dialect::Nict => "nict",
             Dialect::HtpTime => "htptime",
             Dialect::HttpsTime => "https-time",
+            Dialect::XTime => "x-time",
+            Dialect::Text | Dialect::Iso | Dialect::Trace => "text",
             Dialect::HttpDate => "http-date",
         }
     }
@@ -119,7 +121,18 @@ fn watch(daemon: &mut Process, panel: &[Member], more: usize) {
 #[test]
 fn falsetickers_among_all_kinds_are_named_and_move_nothing_in_ntpsec() {
     sandbox::run(|| {
-        let honest = ["webntp", "nict", "htptime", "https-time", "http-date"];
+        let honest = [
+            "webntp",
+            "nict",
+            "htptime",
+            "https-time",
+            "x-time",
+            "text",
+            "text-iso",
+            "text-trace",
+            "http-date",
+        ];
+        assert_eq!(honest.len(), Dialect::ALL.len());
         let kinds = honest.into_iter().zip(Dialect::ALL);
         let mut panel: Vec<Member> = kinds
             .map(|(name, dialect)| Member::honest(name, dialect))

@@ -19,7 +19,7 @@ fn one(dialect: Dialect, fault: Fault) -> Exchange {
 }
 
 /// Those whose stamp is in a header.
-const IN_HEAD: [Dialect; 2] = [Dialect::HttpsTime, Dialect::HttpDate];
+const IN_HEAD: [Dialect; 3] = [Dialect::HttpsTime, Dialect::XTime, Dialect::HttpDate];
 
 #[test]
 fn a_fault_of_the_head_leaves_a_stamp_that_looks_good() {
@@ -47,10 +47,9 @@ fn a_fault_of_the_head_leaves_a_stamp_that_looks_good() {
         ] {
             fake.set_fault(Some(fault.clone()));
             let exchange = ask(&mut client, dialect, "1").unwrap();
-            let good = if dialect == Dialect::HttpsTime {
-                204
-            } else {
-                200
+            let good = match dialect {
+                Dialect::HttpsTime | Dialect::XTime => 204,
+                _ => 200,
             };
             let status = if status == 0 { good } else { status };
             assert_eq!(exchange.status(), status, "{dialect:?} {fault:?}");
@@ -100,7 +99,11 @@ fn a_stamp_can_be_no_time_and_is_entered_as_it_was_sent() {
             stamp
         };
         let date = dialect == Dialect::HttpDate;
-        let zone = if date { " GMT" } else { "" };
+        let zone = match dialect {
+            Dialect::HttpDate => " GMT",
+            Dialect::Iso => "Z",
+            _ => "",
+        };
         assert_eq!(sent(Fault::NotANumber), "NaN");
         assert!(sent(Fault::NegativeStamp).starts_with('-'));
         assert!(sent(Fault::ExponentStamp).ends_with(&format!("e0{zone}")));
@@ -112,6 +115,10 @@ fn a_stamp_can_be_no_time_and_is_entered_as_it_was_sent() {
                 "Mon, 31 Dec 2018 23:59:59 GMT",
                 "Fri, 01 Jan 2100 00:00:00 GMT",
             )
+        } else if dialect == Dialect::Iso {
+            ("2018-12-31T23:59:59.25", "2100-01-01T00:00:00.25")
+        } else if dialect == Dialect::XTime {
+            ("1546300799250", "4102444800250")
         } else {
             ("1546300799.25", "4102444800.25")
         };
@@ -135,7 +142,11 @@ fn something_can_follow_the_stamp_or_what_holds_it() {
             let exchange = ask_once(&fake);
             let stamp = &fake.ledger()[0].stamp;
             match dialect {
-                Dialect::HttpsTime => {
+                Dialect::HttpsTime
+                | Dialect::XTime
+                | Dialect::Text
+                | Dialect::Iso
+                | Dialect::Trace => {
                     assert_eq!(stamps(dialect, &exchange), [format!("{stamp}{end}")]);
                 }
                 Dialect::HttpDate => {

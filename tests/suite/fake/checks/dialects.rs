@@ -187,6 +187,42 @@ fn http_date_answers_head_and_get_of_any_path_and_query() {
 }
 
 #[test]
+fn x_time_is_whole_milliseconds_without_a_body() {
+    for digits in [0, 6] {
+        let fake = FakeUpstream::start(Setup {
+            face: Face {
+                digits,
+                ..Face::MICROSECONDS
+            },
+            ..setup(Dialect::XTime)
+        });
+        let exchange = ask_once(&fake);
+        assert_eq!((exchange.status(), &*exchange.body), (204, ""));
+        let shown = exchange.header("x-time").unwrap();
+        assert!(shown.len() == 13 && shown.bytes().all(|byte| byte.is_ascii_digit()));
+    }
+}
+
+#[test]
+fn a_text_is_its_stamp_or_has_a_line_for_it() {
+    for dialect in Dialect::TEXTS {
+        let fake = start(dialect);
+        let mut client = HttpClient::connect(&fake);
+        let exchange = client.request("GET", "/any?1").unwrap();
+        let stamp = fake.ledger().pop().unwrap().stamp;
+        let body = match dialect {
+            Dialect::Trace => format!(
+                "fl=123f45\nh=fake.test\nip=192.0.2.1\nts={stamp}\nvisit_scheme=http\nuag=a=b ts=1\n"
+            ),
+            _ => format!("{stamp}\n"),
+        };
+        assert_eq!(exchange.body, body);
+        assert_eq!(exchange.header("content-type"), Some("text/plain"));
+        assert_eq!(client.request("HEAD", "/").unwrap().status(), 405);
+    }
+}
+
+#[test]
 fn dates_are_those_of_the_calendar() {
     let face = Face {
         digits: 9,
@@ -209,6 +245,13 @@ fn dates_are_those_of_the_calendar() {
         let shown = Dialect::HttpDate.show(face, unix_s * SECOND_NS);
         assert_eq!(unix_seconds(&shown), unix_s, "{shown}");
     }
+    let nanos = 951_868_799 * SECOND_NS + 50_000_000;
+    assert_eq!(
+        Dialect::Iso.show(face, nanos),
+        "2000-02-29T23:59:59.050000000Z"
+    );
+    let whole = Face { digits: 0, ..face };
+    assert_eq!(Dialect::Iso.show(whole, nanos), "2000-02-29T23:59:59Z");
 }
 
 #[test]
@@ -234,6 +277,7 @@ fn nobody_upgrades_but_webntp() {
 fn a_cut_inside_the_stamp_is_inside_the_header_where_the_stamp_is() {
     for (dialect, name) in [
         (Dialect::HttpsTime, "X-HTTPSTIME: "),
+        (Dialect::XTime, "X-Time: "),
         (Dialect::HttpDate, "Date: "),
     ] {
         let fake = FakeUpstream::start(Setup {
@@ -261,7 +305,9 @@ fn a_cut_inside_the_stamp_is_inside_the_header_where_the_stamp_is() {
 fn a_head_that_goes_ahead_ends_before_the_stamp_in_it() {
     for (dialect, end) in [
         (Dialect::Nict, "\r\n\r\n"),
+        (Dialect::Text, "\r\n\r\n"),
         (Dialect::HttpsTime, "\r\nX-HTTPSTIME: "),
+        (Dialect::XTime, "\r\nX-Time: "),
         (Dialect::HttpDate, "\r\nDate: "),
     ] {
         let fake = FakeUpstream::start(Setup {

@@ -251,6 +251,7 @@ impl<W: World> Supervisor<W> {
             return;
         };
         self.measurements.cycle_ended(due, snapshot.at, clock.raw);
+        self.journal.decided(&snapshot);
         let refused = match &snapshot.outcome {
             Ok(decision) => self.publish(decision, clock),
             Err(_) => None,

@@ -45,8 +45,8 @@ struct Run {
     boot: Option<String>,
     /// The cycle that is due ends only then.
     late: Option<Raw>,
-    /// An exchange has come since the last cycle ended.
-    has_news: bool,
+    /// When the newest exchange came that no cycle has used yet.
+    news: Option<Raw>,
     /// No cycle can decide anything before an exchange comes.
     is_silent: bool,
     /// The daemon has ended.
@@ -143,11 +143,12 @@ impl Replay {
         };
         let exchange = moved(&exchange, offset)?;
         let id = self.settings.sources[place].id;
-        let before = exchange.received() - TICK;
+        let received = exchange.received();
+        let before = received - TICK;
         self.run(before).has_stopped = false;
         let run = self.advance(before, show);
         run.engine.report(id, Report::Sample(exchange));
-        run.has_news = true;
+        run.news = run.news.max(Some(received));
         run.is_silent = false;
         Ok(())
     }
@@ -156,7 +157,12 @@ impl Replay {
         if let Some(run) = &mut self.run {
             if run.boot.as_deref() == Some(boot) {
                 run.advance(raw, self.shows_all, show);
-                run.has_stopped = false;
+                if run.has_stopped {
+                    let cycle = self.settings.cycle.as_nanos().max(1);
+                    let passed = Span::from_nanos(raw.as_nanos().rem_euclid(cycle));
+                    run.late = Some(raw - passed + self.settings.cycle);
+                    run.has_stopped = false;
+                }
                 return;
             }
             run.finish(self.shows_all, show);
@@ -211,7 +217,7 @@ impl Run {
             engine: Engine::new(settings, now),
             boot: None,
             late: None,
-            has_news: false,
+            news: None,
             is_silent: true,
             has_stopped: false,
         }
@@ -240,8 +246,8 @@ impl Run {
                 return;
             };
             self.late = None;
-            self.has_news = false;
-            self.is_silent = is_silent(&snapshot);
+            self.news = self.news.filter(|newest| *newest > snapshot.at);
+            self.is_silent = self.news.is_none() && is_silent(&snapshot);
             show(&snapshot);
             if self.engine.next_cycle() <= now {
                 // There is no later time.
@@ -250,10 +256,13 @@ impl Run {
         }
     }
 
-    /// Ends the cycle in which the last exchange came.
+    /// Ends the cycle in which the last exchange came; the daemon may have ended it, too.
     fn finish(&mut self, shows_all: bool, show: &mut Show<'_>) {
-        if self.has_news {
-            self.advance(self.due(), shows_all, show);
+        // A cycle that ended late may have left some of them to the next one.
+        for _ in 0..2 {
+            if self.news.is_some() {
+                self.advance(self.due(), shows_all, show);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::engine::leap::Leap;
 use crate::engine::snapshot::{Snapshot, SourceView, Tally};
 use serde::Serialize;
+use std::fmt;
 
 /// A cycle with a decision. Times are nanoseconds.
 #[derive(Debug, Serialize)]
@@ -55,6 +56,12 @@ impl<'a> Decided<'a> {
             falsetickers: names(snapshot, |tally| tally == Tally::Falseticker),
             rate_ppb: rounded(decision.rate.as_ppt()),
         })
+    }
+}
+
+impl fmt::Display for Decided<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }
 

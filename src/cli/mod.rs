@@ -10,6 +10,7 @@ mod leap_seconds;
 #[cfg(test)]
 mod manual;
 mod query;
+mod replay;
 mod serve;
 mod setup;
 mod shm;

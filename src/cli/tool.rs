@@ -3,7 +3,7 @@
 //! In: arguments. Out: what was asked for on standard output, everything else on standard error, and an exit code: 0 done,
 //! 1 it could not be done, 2 the command line makes no sense. go-webntp's command lines work as they are.
 
-use super::{Exit, complain, completions, doctor, query, serve, setup, shm};
+use super::{Exit, complain, completions, doctor, query, replay, serve, setup, shm};
 use super::{sources, tracking, usual::usual, waitsync};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -57,6 +57,9 @@ enum Command {
     /// Walk the whole chain, from the configuration to ntpd or chronyd, and say what is wrong and what to do
     Doctor(doctor::Arguments),
 
+    /// Tell what the daemon would have made of a log of measurements, and with another configuration
+    Replay(replay::Arguments),
+
     /// Print what a shell needs to complete the command line of webntp or webntpd
     Completions(completions::Arguments),
 }
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Some(Command::Tracking(arguments)) => tracking::run(&arguments),
         Some(Command::Waitsync(arguments)) => waitsync::run(&arguments),
         Some(Command::Setup(arguments)) => setup::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::run(&arguments),
         None => query::run(&arguments.query),
     };
     match result {

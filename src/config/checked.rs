@@ -65,11 +65,13 @@ pub struct Select {
     pub max_bound: Span,
 }
 
-/// `[log]`: what is told.
+/// `[log]`: what is told, and what is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// `level`: the least important kind of message that is told (default info).
     pub level: Level,
+    /// `measurements`: the file to which every accepted exchange is added, for `webntp replay` (an absolute path; default none).
+    pub measurements: Option<PathBuf>,
 }
 
 /// `[control]`: the socket on which `webntp sources` and others ask how things stand.
@@ -204,7 +206,14 @@ impl Config {
             ("[shm]", self.shm != other.shm),
             ("[[sock]]", self.socks != other.socks),
             ("[select]", self.select != other.select),
-            ("[log] (needs a restart)", self.log != other.log),
+            (
+                "[log] level (needs a restart)",
+                self.log.level != other.log.level,
+            ),
+            (
+                "[log] measurements",
+                self.log.measurements != other.log.measurements,
+            ),
             ("[state]", self.state != other.state),
             ("[control]", self.control != other.control),
             ("[metrics]", self.metrics != other.metrics),
@@ -241,7 +250,10 @@ impl Default for Select {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: Level::Info }
+        Self {
+            level: Level::Info,
+            measurements: None,
+        }
     }
 }
 
@@ -313,6 +325,11 @@ pub(super) fn config(
     if let Some(level) = &file.log.level {
         config.log.level = level.value;
     }
+    config.log.measurements = file
+        .log
+        .measurements
+        .as_ref()
+        .map(|file| file.value.clone());
     config.control = Some(control(&file.control));
     if let Some(directory) = &file.state.directory {
         config.state.directory = Some(directory.value.clone());

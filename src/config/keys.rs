@@ -69,6 +69,7 @@ pub(super) struct Mode;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AbsolutePath {
     Directory,
+    File,
     Socket,
 }
 
@@ -135,7 +136,7 @@ impl AbsolutePath {
     /// Most bytes that it may have: `PATH_MAX` and `sun_path` count a zero at the end (limits.h(0p), unix(7)).
     pub(super) const fn longest(self) -> usize {
         match self {
-            Self::Directory => 4_095,
+            Self::Directory | Self::File => 4_095,
             Self::Socket => 107,
         }
     }
@@ -144,7 +145,7 @@ impl AbsolutePath {
 impl Range for AbsolutePath {
     fn words(&self) -> String {
         match self {
-            Self::Directory => "an absolute path".to_owned(),
+            Self::Directory | Self::File => "an absolute path".to_owned(),
             Self::Socket => format!("an absolute path of at most {} bytes", self.longest()),
         }
     }
@@ -244,7 +245,7 @@ pub(super) static SELECT: Kind = Kind {
 pub(super) static LOG: Kind = Kind {
     header: "[log]",
     place: "to [log]",
-    keys: &[&LEVEL],
+    keys: &[&LEVEL, &MEASUREMENTS],
     tables: &[],
 };
 pub(super) static STATE: Kind = Kind {
@@ -355,6 +356,12 @@ pub(super) static LEVEL: Key<Choice<Level>> = Key {
         ("trace", Level::Trace),
     ]),
     without: Without::Is("\"info\""),
+};
+
+pub(super) static MEASUREMENTS: Key<AbsolutePath> = Key {
+    name: "measurements",
+    takes: AbsolutePath::File,
+    without: Without::Depends("nowhere", "\"/var/log/webntpd/measurements.jsonl\""),
 };
 
 pub(super) static DIRECTORY: Key<AbsolutePath> = Key {

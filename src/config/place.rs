@@ -1,4 +1,4 @@
-//! Paths from the root on: of directories, and of sockets.
+//! Paths from the root on: of directories, of files, and of sockets.
 //!
 //! Nothing is looked for on this machine: what is there is another question, at another time.
 
@@ -20,8 +20,13 @@ pub(super) fn parse(kind: AbsolutePath, text: &str) -> Result<PathBuf, Fault> {
         let what = format!("{text:?} has a character that is not visible");
         return fault(what, "write it without");
     }
-    if kind == AbsolutePath::Socket && text.ends_with('/') {
-        return fault(format!("{text:?} is a directory"), "name the socket in it");
+    let missing = match kind {
+        AbsolutePath::Directory => None,
+        AbsolutePath::File => Some("name the file in it"),
+        AbsolutePath::Socket => Some("name the socket in it"),
+    };
+    if let Some(remedy) = missing.filter(|_| text.ends_with('/')) {
+        return fault(format!("{text:?} is a directory"), remedy);
     }
     if text.len() > longest {
         let what = format!("has {} bytes, of which there may be {longest}", text.len());

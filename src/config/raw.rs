@@ -57,6 +57,7 @@ pub(super) struct Select<'a> {
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) level: Option<At<Level>>,
+    pub(super) measurements: Option<At<PathBuf>>,
 }
 
 /// `[state]`
@@ -189,6 +190,7 @@ impl Log {
         table.refuse_unknown(&keys::LOG, report);
         Self {
             level: table.choice(&keys::LEVEL, report),
+            measurements: table.path(&keys::MEASUREMENTS, report),
         }
     }
 }

@@ -49,7 +49,7 @@ fn an_empty_file_has_the_defaults_and_no_source() {
             min_agreeing: None,
             max_bound: Span::from_millis(1_500),
         },
-        log: Log { level: Level::Info },
+        log: Log::default(),
         state: State {
             directory: Some(PathBuf::from("/var/lib/webntpd")),
         },
@@ -71,6 +71,7 @@ fn every_key_is_read() {
         sock = [{ path = "/run/a.sock" }, { path = "/run/b.sock" }]
         select = { min-agreeing = 2, max-bound = "250ms" }
         log.level = "debug"
+        log.measurements = "/srv/measurements.jsonl"
         state.directory = "/srv/webntpd"
         control = { path = "/tmp/c", mode = "0660" }
         metrics = { listen = "[::1]:9975" }
@@ -112,6 +113,7 @@ fn every_key_is_read() {
         },
         log: Log {
             level: Level::Debug,
+            measurements: Some(PathBuf::from("/srv/measurements.jsonl")),
         },
         state: State {
             directory: Some(PathBuf::from("/srv/webntpd")),

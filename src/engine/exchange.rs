@@ -73,6 +73,16 @@ impl Exchange {
         self.received
     }
 
+    /// Upper bound of the server's clock when the request arrived.
+    pub fn arrived_before(&self) -> Utc {
+        self.arrived_before
+    }
+
+    /// Lower bound of the server's clock when the reply left.
+    pub fn departed_after(&self) -> Utc {
+        self.departed_after
+    }
+
     /// What the server says of leap seconds; `None` when it says nothing.
     pub fn leap(&self) -> Option<Leap> {
         self.leap

@@ -227,7 +227,8 @@ impl Engine {
             .collect();
         let outcome = match self.stepped_together(&readings) {
             Some(operators) => {
-                self.forget(now);
+                // Not `now`: what a cycle makes of its samples must not depend on when it was called.
+                self.forget(at);
                 Err(NoDecision::Stepped { operators })
             }
             None => self.decide(at, &readings, &mut tallies),

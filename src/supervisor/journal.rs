@@ -2,9 +2,10 @@
 //! log.
 
 use super::budget::Budget;
+use super::replay::Decided;
 use super::roster::{Changes, Panicked};
 use crate::config::Output;
-use crate::engine::snapshot::{NoDecision, SourceView, Tally};
+use crate::engine::snapshot::{NoDecision, Snapshot, SourceView, Tally};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span};
 use crate::output::{Published, SinkError};
@@ -190,6 +191,13 @@ impl Journal {
             error!("{problem}");
         }
         error!("the configuration was not taken over, the old one stays in force");
+    }
+
+    /// Tells of each decision, in the words of `webntp replay`: to compare the two.
+    pub(super) fn decided(&self, snapshot: &Snapshot) {
+        if let Some(decided) = Decided::of(snapshot) {
+            debug!("decided: {decided}");
+        }
     }
 
     /// Tells what changed with the cycle that ended.

@@ -9,7 +9,9 @@
 
 mod budget;
 mod journal;
+pub mod measurements;
 mod memory;
+pub mod replay;
 mod roster;
 
 #[cfg(test)]
@@ -19,7 +21,7 @@ use crate::config::{Config, Output, Source as SourceConfig};
 use crate::engine::snapshot::{Decision, NoDecision};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span, Utc};
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, Settings, SourceId, SourceSettings};
 use crate::output::{Sample, Sink, SinkError};
 use crate::poller::{Ask, PollEnd};
 use crate::status::Status;
@@ -29,6 +31,7 @@ use crate::sys::continuity::Continuity;
 use crate::sys::notify;
 use crate::sys::reader::Reader;
 use journal::Journal;
+use measurements::Measurements;
 use memory::Memory;
 use roster::Roster;
 use tokio::sync::{mpsc, watch};
@@ -83,6 +86,7 @@ pub struct Supervisor<W> {
     journal: Journal,
     ledger: Ledger,
     memory: Memory,
+    measurements: Measurements,
 }
 
 impl<W: World> Supervisor<W> {
@@ -110,9 +114,11 @@ impl<W: World> Supervisor<W> {
             world.time_has_come(time);
         }
         roster.apply(plan, now);
-        let mut engine = Engine::new(settings(&config, &roster), now);
+        let mut engine = Engine::new(settings(&config, roster.settings()), now);
+        let mut measurements = Measurements::open(config.log.measurements.as_deref(), now);
         if let Some(prior) = memory.prior() {
             engine.remember_rate(prior);
+            measurements.rate(prior, now);
         }
         ledger.reconfigure(&config, roster.ids());
         let (status, receiver) = watch::channel(Status {
@@ -135,6 +141,7 @@ impl<W: World> Supervisor<W> {
             journal,
             ledger,
             memory,
+            measurements,
         })
     }
 
@@ -176,6 +183,7 @@ impl<W: World> Supervisor<W> {
         notify::stopping();
         self.outputs.clear();
         let now = self.now();
+        self.measurements.close(self.engine.next_cycle(), now).await;
         self.memory.close(now).await;
     }
 
@@ -202,9 +210,16 @@ impl<W: World> Supervisor<W> {
             self.end_cycle();
         }
         self.report(end);
+        self.measurements.keep_pace(raw_now());
     }
 
     fn report(&mut self, end: PollEnd) {
+        if let Report::Sample(exchange) = &end.report
+            && let Some(source) = self.roster.source(end.source)
+        {
+            self.measurements
+                .exchange(&source.name, exchange, source.offset);
+        }
         self.journal
             .polled(self.roster.name(end.source), &end.report);
         self.ledger.polled(end.source, &end.report);
@@ -216,6 +231,8 @@ impl<W: World> Supervisor<W> {
         let now = self.clocks.read();
         if let Some(broken) = self.continuity.check(now) {
             self.journal.broken(broken);
+            self.measurements
+                .broken(broken, self.engine.next_cycle(), now.pair.raw);
             self.ledger.resets += 1;
             self.engine.forget(now.pair.raw);
             self.roster.wake();
@@ -229,9 +246,12 @@ impl<W: World> Supervisor<W> {
         while let Ok(end) = self.reports.try_recv() {
             self.report(end);
         }
+        let due = self.engine.next_cycle();
         let Some(snapshot) = self.engine.cycle(clock.raw) else {
             return;
         };
+        self.measurements.cycle_ended(due, snapshot.at, clock.raw);
+        self.journal.decided(&snapshot);
         let refused = match &snapshot.outcome {
             Ok(decision) => self.publish(decision, clock),
             Err(_) => None,
@@ -285,6 +305,7 @@ impl<W: World> Supervisor<W> {
             self.world.time_has_come(time);
             if let Some(prior) = self.memory.prior() {
                 self.engine.remember_rate(prior);
+                self.measurements.rate(prior, clock.raw);
             }
         }
     }
@@ -319,6 +340,7 @@ impl<W: World> Supervisor<W> {
         if now >= self.engine.next_cycle() {
             self.end_cycle();
         }
+        let before: Vec<SourceId> = self.roster.ids().collect();
         let changes = self.roster.apply(plan, now);
         switch_outputs(
             &mut self.outputs,
@@ -330,7 +352,11 @@ impl<W: World> Supervisor<W> {
         );
         self.memory.move_to(config.state.directory.as_deref());
         self.engine
-            .reconfigure(settings(&config, &self.roster), now);
+            .reconfigure(settings(&config, self.roster.settings()), now);
+        let anew = self.roster.ids().filter(|id| !before.contains(id));
+        let anew: Vec<&str> = anew.map(|id| self.roster.name(id)).collect();
+        self.measurements
+            .reloaded(config.log.measurements.as_deref(), &anew, now);
         self.ledger.reconfigure(&config, self.roster.ids());
         let before = std::mem::replace(&mut self.config, config);
         Ok((changes, before.differs_from(&self.config)))
@@ -364,12 +390,13 @@ fn switch_outputs(
     }
 }
 
-fn settings(config: &Config, roster: &Roster) -> Settings {
+/// What the engine is told of a configuration, with the sources as it knows them.
+fn settings(config: &Config, sources: Vec<SourceSettings>) -> Settings {
     Settings {
         cycle: config.cycle,
         min_agreeing: config.select.min_agreeing,
         max_bound: config.select.max_bound,
-        sources: roster.settings(),
+        sources,
     }
 }
 

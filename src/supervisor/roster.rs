@@ -246,10 +246,15 @@ impl Roster {
             .map(|entry| entry.config.name.as_str())
     }
 
+    /// A source, as long as it is configured.
+    pub(super) fn source(&self, id: SourceId) -> Option<&SourceConfig> {
+        let entry = self.entries.iter().find(|entry| entry.id == id);
+        entry.map(|entry| &entry.config)
+    }
+
     /// What people call a source.
     pub(super) fn name(&self, id: SourceId) -> &str {
-        let entry = self.entries.iter().find(|entry| entry.id == id);
-        entry.map_or("(gone)", |entry| &entry.config.name)
+        self.source(id).map_or("(gone)", |source| &source.name)
     }
 
     /// The sources' numbers, in the order of the configuration.
@@ -259,19 +264,21 @@ impl Roster {
 
     /// The sources as the engine knows them.
     pub(super) fn settings(&self) -> Vec<SourceSettings> {
-        let settings = |entry: &Entry| {
-            let source = &entry.config;
-            SourceSettings {
-                id: entry.id,
-                name: source.name.clone(),
-                operator: source.operator.clone(),
-                poll: source.min_poll,
-                prefer: source.prefer,
-                noselect: source.noselect,
-                coarse: source.protocol.is_coarse(),
-            }
-        };
+        let settings = |entry: &Entry| settings(entry.id, &entry.config);
         self.entries.iter().map(settings).collect()
+    }
+}
+
+/// What the engine is told of a source.
+pub(super) fn settings(id: SourceId, source: &SourceConfig) -> SourceSettings {
+    SourceSettings {
+        id,
+        name: source.name.clone(),
+        operator: source.operator.clone(),
+        poll: source.min_poll,
+        prefer: source.prefer,
+        noselect: source.noselect,
+        coarse: source.protocol.is_coarse(),
     }
 }
 

@@ -432,7 +432,7 @@ fn what_else_a_reload_changed_is_named_as_in_the_file() {
     after.cycle = Span::from_secs(7);
     after.shm.unit = 9;
     after.log.level = crate::config::Level::Debug;
-    let names = ["cycle", "[shm]", "[log] (needs a restart)"];
+    let names = ["cycle", "[shm]", "[log] level (needs a restart)"];
     assert_eq!(before.differs_from(&after), names);
 }
 

@@ -1,6 +1,7 @@
 //! What the operating system offers: clocks, shared memory and sockets of other daemons, signals, the service manager, the log,
-//! a place to keep things.
+//! a place to keep things, a file that grows.
 
+pub mod append;
 pub mod clock;
 pub mod continuity;
 pub mod listen;

@@ -22,6 +22,7 @@ mod package;
 mod packaging;
 mod panel;
 mod readme;
+mod replay;
 mod serve;
 mod server;
 mod setup;

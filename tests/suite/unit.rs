@@ -27,6 +27,7 @@ const REQUIRED: &[(&str, &str)] = &[
     ("User", "webntpd"),
     ("RuntimeDirectory", "webntpd"),
     ("StateDirectory", "webntpd"),
+    ("LogsDirectory", "webntpd"),
     // Else the segment goes at our stop.
     ("RemoveIPC", "no"),
     ("ProtectClock", "yes"),

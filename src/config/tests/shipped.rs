@@ -107,6 +107,7 @@ fn all_examples_of_the_shipped_file_are_good_together_and_hold_the_defaults() {
         path: PathBuf::from("/run/chrony.webntpd.sock"),
     }];
     expected.select.min_agreeing = Some(1);
+    expected.log.measurements = Some(PathBuf::from("/var/log/webntpd/measurements.jsonl"));
     expected.control = Some(Control::default());
     expected.metrics = Some(Metrics {
         listen: vec!["127.0.0.1:9975".parse().expect("an address")],

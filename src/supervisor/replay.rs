@@ -1,0 +1,281 @@
+//! A replay: the engine of the daemon, driven by a measurement log.
+//!
+//! In: a configuration, and the lines of a log. Out: the end of every cycle, as the daemon would have seen it. Nothing waits and no
+//! clock is read, so the same lines give the same on every run. Memory does not grow with the log. What is shown of it is for others.
+
+use super::measurements::line::{BadLine, Item, START, moved};
+use super::{roster, settings};
+use crate::config::Config;
+use crate::engine::exchange::Exchange;
+use crate::engine::snapshot::{Snapshot, Tally, Unusable};
+use crate::engine::source::Report;
+use crate::engine::time::{Raw, Span};
+use crate::engine::{Engine, Settings, SourceId};
+use std::collections::{BTreeSet, HashMap};
+
+mod shown;
+
+pub use shown::{Decided, Undecided};
+
+/// So many sources that are in the log and not in the configuration are kept apart.
+const MOST_STRANGERS: usize = 64;
+
+const TICK: Span = Span::from_nanos(1);
+
+/// The end of a cycle goes to it.
+pub type Show<'a> = dyn FnMut(&Snapshot) + 'a;
+
+/// An engine and what it has been told of a log.
+pub struct Replay {
+    settings: Settings,
+    /// By name: the place in the settings, and the configured `offset`.
+    sources: HashMap<String, (usize, Span)>,
+    next_id: u64,
+    /// Whether cycles in which nothing can be decided are shown as well.
+    shows_all: bool,
+    /// None before the first line that has a time.
+    run: Option<Run>,
+    strangers: BTreeSet<String>,
+    strange: u64,
+}
+
+/// From a start on, in one boot.
+struct Run {
+    engine: Engine,
+    boot: Option<String>,
+    /// The cycle that is due ends only then.
+    late: Option<Raw>,
+    /// When the newest exchange came that no cycle has used yet.
+    news: Option<Raw>,
+    /// No cycle can decide anything before an exchange comes.
+    is_silent: bool,
+    /// The daemon has ended.
+    has_stopped: bool,
+}
+
+/// Exchanges with sources that the configuration does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strangers<'a> {
+    /// How many exchanges.
+    pub exchanges: u64,
+    /// Their sources, sorted; not all, if they are many.
+    pub names: &'a BTreeSet<String>,
+}
+
+impl Replay {
+    /// A replay of what a daemon with this configuration would have made of a log. With `shows_all` every cycle is shown, else
+    /// those may be left out in which nothing is decided.
+    pub fn new(config: &Config, shows_all: bool) -> Self {
+        let numbered = || config.sources.iter().enumerate();
+        let of = |(k, source)| roster::settings(SourceId(k as u64), source);
+        Self {
+            settings: settings(config, numbered().map(of).collect()),
+            sources: numbered()
+                .map(|(k, source)| (source.name.clone(), (k, source.offset)))
+                .collect(),
+            next_id: config.sources.len() as u64,
+            shows_all,
+            run: None,
+            strangers: BTreeSet::new(),
+            strange: 0,
+        }
+    }
+
+    /// Takes in the next line of the log, and shows the cycles that had ended before.
+    pub fn take(&mut self, line: &[u8], show: &mut Show<'_>) -> Result<(), BadLine> {
+        match Item::read(line)? {
+            Item::Exchange(source, exchange) => self.exchange(&source, exchange, show)?,
+            Item::Start { boot, raw } => self.start(&boot, raw, show),
+            Item::Reset { raw, why } => self.reset(raw, &why, show),
+            Item::Reload { raw, anew } => {
+                self.advance(raw, show);
+                for name in anew {
+                    self.begin_anew(&name);
+                }
+                let settings = self.settings.clone();
+                self.run(raw).engine.reconfigure(settings, raw);
+            }
+            Item::Rate { raw, prior } => {
+                self.advance(raw, show).engine.remember_rate(prior);
+            }
+            Item::Cycle { raw } => {
+                self.advance(raw, show);
+            }
+            Item::Late { raw } => {
+                let run = self.run(raw);
+                run.late = run.late.max(Some(raw));
+            }
+            Item::Stop { raw } => {
+                self.advance(raw, show).has_stopped = true;
+            }
+            Item::Unknown => {}
+        }
+        Ok(())
+    }
+
+    /// Shows what the last lines led to.
+    pub fn finish(&mut self, show: &mut Show<'_>) {
+        if let Some(run) = &mut self.run {
+            run.finish(self.shows_all, show);
+        }
+    }
+
+    /// What was passed over, if anything was.
+    pub fn strangers(&self) -> Option<Strangers<'_>> {
+        (self.strange > 0).then_some(Strangers {
+            exchanges: self.strange,
+            names: &self.strangers,
+        })
+    }
+
+    fn exchange(
+        &mut self,
+        source: &str,
+        exchange: Exchange,
+        show: &mut Show<'_>,
+    ) -> Result<(), BadLine> {
+        let Some(&(place, offset)) = self.sources.get(source) else {
+            self.strange += 1;
+            if self.strangers.len() < MOST_STRANGERS && !self.strangers.contains(source) {
+                self.strangers.insert(source.to_owned());
+            }
+            return Ok(());
+        };
+        let exchange = moved(&exchange, offset)?;
+        let id = self.settings.sources[place].id;
+        let received = exchange.received();
+        let before = received - TICK;
+        self.run(before).has_stopped = false;
+        let run = self.advance(before, show);
+        run.engine.report(id, Report::Sample(exchange));
+        run.news = run.news.max(Some(received));
+        run.is_silent = false;
+        Ok(())
+    }
+
+    fn start(&mut self, boot: &str, raw: Raw, show: &mut Show<'_>) {
+        if let Some(run) = &mut self.run {
+            if run.boot.as_deref() == Some(boot) {
+                run.advance(raw, self.shows_all, show);
+                if run.has_stopped {
+                    let cycle = self.settings.cycle.as_nanos().max(1);
+                    let passed = Span::from_nanos(raw.as_nanos().rem_euclid(cycle));
+                    run.late = Some(raw - passed + self.settings.cycle);
+                    run.has_stopped = false;
+                }
+                return;
+            }
+            run.finish(self.shows_all, show);
+        }
+        let mut run = Run::new(self.settings.clone(), raw);
+        run.boot = Some(boot.to_owned());
+        self.run = Some(run);
+    }
+
+    fn reset(&mut self, raw: Raw, why: &str, show: &mut Show<'_>) {
+        // A break that was found when a cycle was due came before its end.
+        self.run(raw);
+        let run = self.advance(raw - TICK, show);
+        if why == START {
+            let boot = run.boot.take();
+            self.run = Some(Run {
+                boot,
+                ..Run::new(self.settings.clone(), raw)
+            });
+        } else {
+            run.engine.forget(raw);
+        }
+    }
+
+    /// Takes a source for another one, without history.
+    fn begin_anew(&mut self, name: &str) {
+        if let Some(&(place, _)) = self.sources.get(name) {
+            self.settings.sources[place].id = SourceId(self.next_id);
+            self.next_id += 1;
+        }
+    }
+
+    /// Ends all cycles that are due by `until`.
+    fn advance(&mut self, until: Raw, show: &mut Show<'_>) -> &mut Run {
+        let shows_all = self.shows_all;
+        let run = self.run(until);
+        run.advance(until, shows_all, show);
+        run
+    }
+
+    /// What runs, or began at `now`.
+    fn run(&mut self, now: Raw) -> &mut Run {
+        let settings = &self.settings;
+        self.run
+            .get_or_insert_with(|| Run::new(settings.clone(), now))
+    }
+}
+
+impl Run {
+    fn new(settings: Settings, now: Raw) -> Self {
+        Self {
+            engine: Engine::new(settings, now),
+            boot: None,
+            late: None,
+            news: None,
+            is_silent: true,
+            has_stopped: false,
+        }
+    }
+
+    /// When the next cycle is to end.
+    fn due(&self) -> Raw {
+        let next = self.engine.next_cycle();
+        self.late.map_or(next, |late| late.max(next))
+    }
+
+    /// Ends all cycles that are due by `until`.
+    fn advance(&mut self, until: Raw, shows_all: bool, show: &mut Show<'_>) {
+        while !self.has_stopped {
+            let due = self.due();
+            if due > until {
+                return;
+            }
+            // Of many cycles that decide nothing and change nothing, the last one will do.
+            let now = if self.is_silent && !shows_all {
+                until
+            } else {
+                due
+            };
+            let Some(snapshot) = self.engine.cycle(now) else {
+                return;
+            };
+            self.late = None;
+            self.news = self.news.filter(|newest| *newest > snapshot.at);
+            self.is_silent = self.news.is_none() && is_silent(&snapshot);
+            show(&snapshot);
+            if self.engine.next_cycle() <= now {
+                // There is no later time.
+                return;
+            }
+        }
+    }
+
+    /// Ends the cycle in which the last exchange came; the daemon may have ended it, too.
+    fn finish(&mut self, shows_all: bool, show: &mut Show<'_>) {
+        // A cycle that ended late may have left some of them to the next one.
+        for _ in 0..2 {
+            if self.news.is_some() {
+                self.advance(self.due(), shows_all, show);
+            }
+        }
+    }
+}
+
+/// Whether no source can be of use before it answers again, and none is remembered as a survivor: then the next cycle is as this one,
+/// and so is every one until an exchange comes.
+fn is_silent(snapshot: &Snapshot) -> bool {
+    use Unusable::{NoSample, NoSelect, Stale};
+    snapshot
+        .sources
+        .iter()
+        .all(|source| matches!(source.tally, Tally::Unusable(NoSample | NoSelect | Stale)))
+}
+
+#[cfg(test)]
+mod tests;

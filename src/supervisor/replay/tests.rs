@@ -1,0 +1,277 @@
+//! What a log says and what does not stand in it.
+
+use super::*;
+use crate::config;
+use std::fmt::Write as _;
+
+const SECOND: i64 = 1_000_000_000;
+
+/// True UTC minus raw clock, ns.
+const THETA: i64 = 1_795_000_000 * SECOND;
+
+fn configuration(names: &[&str]) -> Config {
+    let mut text = "cycle = \"16s\"\n".to_owned();
+    for name in names {
+        write!(
+            text,
+            "[[source]]\nname = \"{name}\"\nurl = \"http://{name}/\"\npoll = \"16s\"\n"
+        )
+        .expect("a string takes all");
+    }
+    config::parse(&text, "f").expect("it is good")
+}
+
+/// A reply that came at this time, by a server that is ahead by this much; 20 ms on the way.
+fn reply_of(source: &str, received: i64, ahead: i64) -> String {
+    let sent = received - 20_000_000;
+    let stamp = received - 10_000_000 + THETA + ahead;
+    format!(
+        "{{\"source\":\"{source}\",\"sent\":{sent},\"arrived_before\":{stamp},\"departed_after\":{stamp},\"received\":{received},\
+         \"leap\":null}}\n"
+    )
+}
+
+fn reply(source: &str, second: i64) -> String {
+    reply_of(source, second * SECOND, 0)
+}
+
+fn event(name: &str, second: i64) -> String {
+    format!(
+        "{{\"event\":\"{name}\",\"raw\":{},\"boot\":\"one\",\"why\":\"suspend\"}}\n",
+        second * SECOND
+    )
+}
+
+/// The ends of cycles that are shown.
+fn shown(config: &Config, shows_all: bool, log: &str) -> Vec<Snapshot> {
+    let mut replay = Replay::new(config, shows_all);
+    let mut shown = Vec::new();
+    let mut show = |snapshot: &Snapshot| shown.push(snapshot.clone());
+    for line in log.lines() {
+        replay.take(line.as_bytes(), &mut show).expect(line);
+    }
+    replay.finish(&mut show);
+    shown
+}
+
+fn decided(config: &Config, shows_all: bool, log: &str) -> Vec<String> {
+    let shown = shown(config, shows_all, log);
+    let decided = shown.iter().filter_map(Decided::of);
+    let lines = decided.map(|decided| serde_json::to_string(&decided));
+    lines.map(|line| line.expect("plain data")).collect()
+}
+
+/// The seconds of the cycles with a decision.
+fn seconds(log: &str) -> Vec<i64> {
+    let shown = shown(&configuration(&["a", "b", "c"]), false, log);
+    let decided = shown.iter().filter(|snapshot| snapshot.outcome.is_ok());
+    decided
+        .map(|snapshot| snapshot.at.as_nanos() / SECOND)
+        .collect()
+}
+
+#[test]
+fn a_cycle_uses_what_was_received_by_its_end() {
+    assert_eq!(seconds(&[reply("a", 31), reply("b", 32)].concat()), [32]);
+    assert_eq!(seconds(&[reply("a", 33), reply("b", 33)].concat()), [48]);
+    let log = [reply("a", 20), reply("b", 20), reply("a", 33)].concat();
+    assert_eq!(seconds(&log), [32, 48]);
+}
+
+#[test]
+fn a_line_of_output_has_the_members_in_order() {
+    let config = configuration(&["b", "a", "liar"]);
+    let log = [
+        reply("b", 20),
+        reply("a", 20),
+        reply_of("liar", 20 * SECOND, SECOND),
+    ]
+    .concat();
+    let lines = decided(&config, false, &log);
+    assert_eq!(lines.len(), 1);
+    let value: serde_json::Value = serde_json::from_str(&lines[0]).expect("JSON");
+    assert_eq!(value["at"], 32 * SECOND);
+    assert_eq!(value["offset"], THETA);
+    assert!(value["lo"].as_i64() <= Some(THETA - 10_000_000));
+    assert!(value["hi"].as_i64() >= Some(THETA + 10_000_000));
+    assert_eq!(value["leap"], "none");
+    assert_eq!(value["survivors"], serde_json::json!(["a", "b"]));
+    assert_eq!(value["falsetickers"], serde_json::json!(["liar"]));
+    assert_eq!(value["rate_ppb"], 0);
+    assert!(lines[0].starts_with("{\"at\":32000000000,\"offset\":1795000000000000000,\"lo\":"));
+    assert!(lines[0].ends_with(
+        "\"leap\":\"none\",\"survivors\":[\"a\",\"b\"],\"falsetickers\":[\"liar\"],\"rate_ppb\":0}"
+    ));
+}
+
+#[test]
+fn the_configured_offset_is_added() {
+    let mut config = configuration(&["a"]);
+    config.sources[0].offset = Span::from_secs(-3);
+    let log = reply_of("a", 20 * SECOND, 3 * SECOND);
+    let shown = shown(&config, false, &log);
+    let decision = shown[0].outcome.as_ref().expect("one source will do");
+    assert_eq!(decision.theta.as_nanos(), THETA);
+}
+
+/// Some hours with outages of all lengths, and of single sources.
+fn patchy() -> String {
+    let mut log = event("start", 5);
+    let mut second = 7;
+    for round in 0..300 {
+        for (k, name) in ["a", "b", "c"].iter().enumerate() {
+            if round % (7 + 4 * k as i64) != 3 {
+                // The path wavers, and c is now and then a liar.
+                let wavers = (round * 7_919 + k as i64 * 104_729) % 4_000_000;
+                let lie = if k == 2 && round % 50 > 30 { SECOND } else { 0 };
+                let received = (second + k as i64) * SECOND + wavers;
+                log += &reply_of(name, received, wavers / 2 + lie);
+            }
+        }
+        second += match round % 40 {
+            11 => 50,
+            23 => 90,
+            37 => 5_000,
+            _ => 16,
+        };
+    }
+    log
+}
+
+#[test]
+fn cycles_that_are_left_out_change_no_decision() {
+    let config = configuration(&["a", "b", "c"]);
+    let log = patchy();
+    let lines = decided(&config, false, &log);
+    assert!(lines.len() > 200, "{}", lines.len());
+    assert_eq!(lines, decided(&config, true, &log));
+    assert!(shown(&config, false, &log).len() < shown(&config, true, &log).len());
+}
+
+#[test]
+fn a_hole_of_a_year_is_passed_at_once_and_every_cycle_shown_if_wanted() {
+    let config = configuration(&["a"]);
+    let year = 365 * 86_400;
+    let log = [reply("a", 20), reply("a", 20 + year)].concat();
+    let told = shown(&config, false, &log);
+    assert_eq!(told.iter().filter(|cycle| cycle.outcome.is_ok()).count(), 2);
+    assert!(told.len() < 20, "{}", told.len());
+    let day = [reply("a", 20), reply("a", 20 + 86_400)].concat();
+    assert_eq!(shown(&config, true, &day).len(), 86_400 / 16 + 1);
+}
+
+#[test]
+fn another_boot_begins_anew_and_the_same_does_not() {
+    let begin = [event("start", 5), reply("a", 20), reply("b", 20)].concat();
+    let again = [event("start", 30), reply("c", 40)].concat();
+    // Two of the three must agree.
+    assert_eq!(seconds(&[&*begin, &*again].concat()), [32, 48]);
+    let other = again.replace("one", "two");
+    assert_eq!(seconds(&[&*begin, &*other].concat()), [32]);
+    // Its clock began anew, too.
+    let earlier = event("start", 1).replace("one", "two") + &reply("a", 3) + &reply("b", 3);
+    assert_eq!(seconds(&[begin, earlier].concat()), [32, 16]);
+}
+
+#[test]
+fn a_reset_takes_all_history_and_what_began_before_it() {
+    let begin = [
+        reply("a", 20),
+        reply("b", 20),
+        reply("a", 33),
+        event("reset", 34),
+    ]
+    .concat();
+    assert_eq!(seconds(&(begin.clone() + &reply("b", 36))), [32]);
+    let agreed = [reply("a", 36), reply("b", 36)].concat();
+    assert_eq!(seconds(&(begin.clone() + &agreed)), [32, 48]);
+    let before = reply_of("a", 34 * SECOND + 10_000_000, 0) + &reply("b", 36);
+    assert_eq!(seconds(&(begin + &before)), [32]);
+    // It is found when the cycle is due.
+    let at_the_end = [reply("a", 20), reply("b", 20), event("reset", 32)].concat();
+    assert!(seconds(&at_the_end).is_empty());
+}
+
+#[test]
+fn a_reload_goes_on_but_for_sources_that_began_anew() {
+    let begin = [reply("a", 20), reply("b", 20)].concat();
+    let later = reply("c", 40);
+    let reload = event("reload", 33);
+    assert_eq!(seconds(&[&*begin, &*reload, &*later].concat()), [32, 48]);
+    let anew = reload.replace("\"boot\":\"one\"", "\"anew\":[\"a\",\"b\",\"new\"]");
+    assert_eq!(seconds(&[&*begin, &*anew, &*later].concat()), [32]);
+}
+
+#[test]
+fn a_cycle_that_had_ended_had_not_seen_what_follows() {
+    let begin = reply("a", 20);
+    let late = [reply("b", 31), reply("c", 40)].concat();
+    assert_eq!(seconds(&[&*begin, &*late].concat()), [32, 48]);
+    assert_eq!(
+        seconds(&[&*begin, &*event("cycle", 32), &*late].concat()),
+        [48]
+    );
+}
+
+#[test]
+fn a_cycle_that_ended_late_had_seen_what_came_until_then() {
+    let replies = [reply("a", 20), reply("b", 20), reply("c", 70)].concat();
+    assert_eq!(seconds(&replies), [32, 80]);
+    let late = event("start", 5) + &event("late", 66) + &replies;
+    assert_eq!(seconds(&late), [64, 80]);
+    let both = event("start", 5) + &event("late", 66) + &reply("a", 20) + &reply("b", 65);
+    assert_eq!(
+        seconds(&both),
+        [80],
+        "b is not of the cycle that ended at 64 s"
+    );
+}
+
+#[test]
+fn after_its_end_the_daemon_decides_nothing() {
+    let begin = [event("start", 5), reply("a", 20), reply("b", 20)].concat();
+    assert_eq!(seconds(&(begin.clone() + &event("stop", 31))), [0i64; 0]);
+    assert_eq!(seconds(&(begin.clone() + &event("stop", 33))), [32]);
+    let again = event("stop", 31) + &event("start", 40) + &reply("c", 50);
+    assert_eq!(seconds(&(begin + &again)), [48, 64]);
+}
+
+#[test]
+fn sources_that_are_not_configured_are_passed_over_and_told() {
+    let config = configuration(&["a"]);
+    let mut replay = Replay::new(&config, false);
+    for line in [
+        reply("z", 20),
+        reply("y", 21),
+        reply("z", 22),
+        reply("a", 23),
+    ] {
+        replay.take(line.as_bytes(), &mut |_| {}).expect("good");
+    }
+    let strangers = replay.strangers().expect("some");
+    assert_eq!(strangers.exchanges, 3);
+    assert_eq!(Vec::from_iter(strangers.names), ["y", "z"]);
+}
+
+#[test]
+fn no_times_however_absurd_break_it() {
+    let config = configuration(&["a"]);
+    let mut replay = Replay::new(&config, false);
+    let times = [i64::MAX, i64::MIN, 0, i64::MIN + 1, i64::MAX - 1];
+    for name in ["start", "reset", "reload", "cycle", "late", "rate", "stop"] {
+        for raw in times {
+            let line = format!(
+                "{{\"event\":\"{name}\",\"raw\":{raw},\"boot\":\"{raw}\",\"rate_ppt\":{raw},\"sigma_ppt\":{raw}}}"
+            );
+            replay.take(line.as_bytes(), &mut |_| {}).expect("good");
+        }
+        for received in times {
+            let sent = received.saturating_sub(7);
+            let line = format!(
+                "{{\"source\":\"a\",\"sent\":{sent},\"arrived_before\":{received},\"departed_after\":{received},\"received\":{received}}}"
+            );
+            let _ = replay.take(line.as_bytes(), &mut |_| {});
+        }
+    }
+    replay.finish(&mut |_| {});
+}

@@ -1,0 +1,76 @@
+//! What a sample costs the engine.
+
+use crate::random::Random;
+use webntpd::engine::exchange::Exchange;
+use webntpd::engine::source::Report;
+use webntpd::engine::time::{Raw, Span, Utc};
+use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
+use webntpd::sys::clock::raw_now;
+
+pub(crate) fn print() {
+    println!("\ncost of a sample, its share of the cycle included (µs)");
+    print!("{:>10}", "kept");
+    for sources in SOURCES {
+        print!("{sources:>10} src");
+    }
+    println!();
+    for kept in KEPT {
+        print!("{kept:>10}");
+        for sources in SOURCES {
+            print!("{:>14.1}", cost_us(sources, kept));
+        }
+        println!();
+    }
+}
+
+const SOURCES: [usize; 3] = [1, 8, 64];
+const KEPT: [usize; 3] = [64, 128, 256];
+
+/// Cycles that are timed.
+const TIMED: i64 = 64;
+
+/// Fills an engine, and then times full cycles.
+fn cost_us(sources: usize, kept: usize) -> f64 {
+    // As many as are to be kept come within the hour that is remembered.
+    let cycle = Span::from_nanos(3_600_000_000_000 / kept as i64);
+    let source = |k: usize| SourceSettings {
+        id: SourceId(k as u64),
+        name: k.to_string(),
+        operator: k.to_string(),
+        poll: cycle,
+        prefer: false,
+        noselect: false,
+        coarse: false,
+    };
+    let settings = Settings {
+        cycle,
+        min_agreeing: None,
+        max_bound: Span::from_millis(1_500),
+        sources: (0..sources).map(source).collect(),
+    };
+    let mut engine = Engine::new(settings, Raw::from_nanos(0));
+    let mut random = Random::new(1);
+    let mut feed = |engine: &mut Engine| {
+        let end = engine.next_cycle();
+        for k in 0..sources {
+            let mut way = || Span::from_secs_f64(0.01 + random.exponential(0.002));
+            let sent = end - Span::from_secs(2);
+            let (up, down) = (way(), way());
+            let stamp = Utc::from_secs(1_800_000_000) + ((sent + up) - Raw::from_nanos(0));
+            let exchange = Exchange::new(sent, sent + up + down, stamp, stamp, None);
+            let report = Report::Sample(exchange.expect("it is possible"));
+            engine.report(SourceId(k as u64), report);
+        }
+        let snapshot = engine.cycle(end).expect("it is due");
+        assert!(snapshot.outcome.is_ok());
+    };
+    for _ in 0..kept {
+        feed(&mut engine);
+    }
+    let before = raw_now();
+    for _ in 0..TIMED {
+        feed(&mut engine);
+    }
+    let took = (raw_now() - before).as_secs_f64();
+    1e6 * took / (TIMED * sources as i64) as f64
+}

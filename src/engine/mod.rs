@@ -15,6 +15,7 @@ pub mod select;
 pub mod snapshot;
 pub mod source;
 pub mod time;
+mod track;
 
 #[cfg(test)]
 mod tests;

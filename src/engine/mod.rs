@@ -21,7 +21,7 @@ mod track;
 mod tests;
 
 use bound::{Bound, Interval};
-use cluster::Member;
+use cluster::{Member, Seen};
 use estimate::Prior;
 use filter::{Filter, Reading};
 use select::{Candidate, Vote};
@@ -35,6 +35,12 @@ const CANDIDATE_POLLS: i64 = 4;
 
 /// The best survivor stays the best until another one's uncertainty is below this part of its own.
 const LOYALTY: f64 = 0.8;
+
+/// A rate that is not known better than this is that of any oscillator.
+const WORTH_KEEPING: Rate = Rate::from_ppm(20);
+
+/// How much the rate of a quartz may change with the temperature from one hour to the next (one sigma).
+const WARMTH: Rate = Rate::from_ppm(1);
 
 /// What the engine is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +95,10 @@ pub struct Engine {
     unbroken_since: Raw,
     /// What is known of the oscillator from before the oldest exchange.
     prior: Prior,
+    /// What will be, when all that it was found from is forgotten.
+    learned: Option<(Raw, Rate)>,
+    /// What the last decision found out about the rate, if that is worth keeping.
+    last_rate: Option<Rate>,
 }
 
 /// What the engine remembers of one source.
@@ -127,13 +137,17 @@ impl Engine {
             last_decision: None,
             unbroken_since: Raw::from_nanos(i64::MIN),
             prior: Prior::default(),
+            learned: None,
+            last_rate: None,
         }
     }
 
     /// Takes over what an earlier run, or an earlier hour, found out about the oscillator. Estimates lean on it as long as there
-    /// are few exchanges, also after [`forget`](Self::forget); bounds never do.
+    /// are few exchanges, also after [`forget`](Self::forget); bounds never do. What this run knows better already stays.
     pub fn remember_rate(&mut self, prior: Prior) {
-        self.prior = prior;
+        if prior.sigma < self.prior.sigma {
+            self.prior = prior;
+        }
     }
 
     /// Goes on with other settings. Sources that are in both keep their history; cycles end at multiples of the new length.
@@ -154,11 +168,46 @@ impl Engine {
     /// Drops all history, and every exchange still to come that began before `now`: what was measured before says nothing
     /// about what follows, since the machine slept or the raw clock paused.
     pub fn forget(&mut self, now: Raw) {
+        // None of what it was found from is left, so nothing counts twice.
+        if let Some(rate) = self.last_rate {
+            self.adopt(rate);
+        }
+        self.begin_anew(now);
+    }
+
+    fn begin_anew(&mut self, now: Raw) {
+        self.learned = None;
+        self.last_rate = None;
         for state in &mut self.sources {
             state.filter = Filter::default();
         }
         self.last_decision = None;
         self.unbroken_since = now;
+    }
+
+    fn adopt(&mut self, rate: Rate) {
+        self.prior = Prior {
+            rate,
+            sigma: WARMTH,
+        };
+    }
+
+    /// Keeps what a decision says of the rate until it is older than any exchange that is remembered.
+    fn learn(&mut self, decision: &Decision) {
+        let Interval { lo, hi } = decision.rates;
+        let half_width = Rate::from_ppt(hi.as_ppt().saturating_sub(lo.as_ppt()) / 2);
+        self.last_rate = (half_width < WORTH_KEEPING).then_some(decision.rate);
+        let Some(rate) = self.last_rate else {
+            return;
+        };
+        match self.learned {
+            Some((since, _)) if decision.at - since <= filter::MEMORY => {}
+            Some((_, learned)) => {
+                self.adopt(learned);
+                self.learned = Some((decision.at, rate));
+            }
+            None => self.learned = Some((decision.at, rate)),
+        }
     }
 
     /// When [`cycle`](Self::cycle) is to be called next.
@@ -228,7 +277,8 @@ impl Engine {
             .collect();
         let outcome = match self.stepped_together(&readings) {
             Some(operators) => {
-                self.forget(now);
+                // The rate may be another as well.
+                self.begin_anew(now);
                 Err(NoDecision::Stepped { operators })
             }
             None => self.decide(at, &readings, &mut tallies),
@@ -237,8 +287,9 @@ impl Engine {
             state.survived = tally.survives();
             state.was_best = *tally == Tally::Best;
         }
-        if outcome.is_ok() {
+        if let Ok(decision) = &outcome {
             self.last_decision = Some(at);
+            self.learn(decision);
         }
         Some(Snapshot {
             at,
@@ -304,6 +355,7 @@ impl Engine {
             .map(|(k, reading)| Candidate {
                 operator: &self.settings.sources[*k].operator,
                 bound: reading.fit.bound,
+                rates: reading.fit.rates,
                 coarse: self.settings.sources[*k].coarse,
             })
             .collect();
@@ -371,8 +423,24 @@ impl Engine {
                 .filter(|(k, _)| tallies[*k] == Tally::Outlier)
         };
         let all_coarse = truechimers().all(|(k, _)| is_coarse(*k));
-        let members: Vec<(usize, &Reading, Member)> = truechimers()
+        let heard: Vec<(usize, &Reading)> = truechimers()
             .filter(|(k, _)| all_coarse || !is_coarse(*k))
+            .copied()
+            .collect();
+        let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
+        let seen: Vec<Seen> = heard
+            .iter()
+            .map(|(k, reading)| Seen {
+                operator: &self.settings.sources[*k].operator,
+                rate: slope(reading.estimate.rate),
+                sigma: slope(reading.estimate.rate_error),
+                prefer: self.settings.sources[*k].prefer,
+            })
+            .collect();
+        let members: Vec<(usize, &Reading, Member)> = heard
+            .iter()
+            .zip(cluster::of_common_rate(&seen))
+            .filter_map(|(heard, agrees)| agrees.then_some(heard))
             .map(|&(k, reading)| {
                 let member = Member {
                     offset_s: (reading.estimate.theta - bound.middle()).as_secs_f64(),

@@ -25,6 +25,8 @@ struct Outcome {
     clock_filter: Errors,
     covered: usize,
     half_widths_s: f64,
+    /// Errors of the first source's estimate, by the sigma that it says.
+    by_sigma: Errors,
 }
 
 /// Prints the table for one server, and for three.
@@ -45,8 +47,19 @@ pub(crate) fn print() {
             "bound"
         );
         println!(
-            "{:<36}|{:>9}{:>9} |{:>9}{:>9} |{:>9}{:>9} |{:>7}{:>7} |{:>10}{:>9}",
-            "", "RMS", "p99", "RMS", "p99", "RMS", "p99", "mean", "5905", "covers %", "± ms"
+            "{:<36}|{:>9}{:>9} |{:>9}{:>9} |{:>9}{:>9} |{:>7}{:>7} |{:>10}{:>9} |{:>9}",
+            "",
+            "RMS",
+            "p99",
+            "RMS",
+            "p99",
+            "RMS",
+            "p99",
+            "mean",
+            "5905",
+            "covers %",
+            "± ms",
+            "error/σ"
         );
         let outcomes: Vec<(&Scenario, Outcome)> = ALL
             .iter()
@@ -78,7 +91,7 @@ impl Outcome {
         let (to_mean, to_filter) = self.ratios();
         let count = self.engine.count().max(1) as f64;
         println!(
-            "{name:<36}|{:>9.4}{:>9.4} |{:>9.4}{:>9.4} |{:>9.4}{:>9.4} |{to_mean:>7.1}{to_filter:>7.1} |{:>10.3}{:>9.3}",
+            "{name:<36}|{:>9.4}{:>9.4} |{:>9.4}{:>9.4} |{:>9.4}{:>9.4} |{to_mean:>7.1}{to_filter:>7.1} |{:>10.3}{:>9.3} |{:>9.2}",
             self.engine.rms_ms(),
             self.engine.p99_ms(),
             self.quick_mean.rms_ms(),
@@ -87,6 +100,7 @@ impl Outcome {
             self.clock_filter.p99_ms(),
             100.0 * self.covered as f64 / count,
             1e3 * self.half_widths_s / count,
+            self.by_sigma.rms_ms() / 1e3,
         );
     }
 }
@@ -159,6 +173,12 @@ impl Contest<'_> {
             return;
         };
         let truth = self.clock.theta(end);
+        if let Some(reading) = &snapshot.sources[0].reading {
+            let estimate = reading.estimate;
+            let sigma_s = estimate.error.as_secs_f64().max(1e-9);
+            let error_s = (estimate.theta - truth).as_secs_f64();
+            outcome.by_sigma.add(error_s / sigma_s);
+        }
         outcome.engine.add((decision.theta - truth).as_secs_f64());
         let bound = decision.bound;
         outcome.covered += usize::from(bound.lo <= truth && truth <= bound.hi);

@@ -1,6 +1,9 @@
 //! What a sample costs the engine.
 
 use crate::random::Random;
+use std::hint::black_box;
+use webntpd::engine::bound::Limits;
+use webntpd::engine::estimate::{Estimate, Prior};
 use webntpd::engine::exchange::Exchange;
 use webntpd::engine::source::Report;
 use webntpd::engine::time::{Raw, Span, Utc};
@@ -21,10 +24,16 @@ pub(crate) fn print() {
         }
         println!();
     }
+    println!("\nbound and estimate of one source alone (µs)");
+    for kept in KEPT.into_iter().chain(MORE) {
+        println!("{kept:>10}{:>14.1}", reading_us(kept));
+    }
 }
 
 const SOURCES: [usize; 3] = [1, 8, 64];
 const KEPT: [usize; 3] = [64, 128, 256];
+/// More than the filter keeps.
+const MORE: [usize; 2] = [512, 1_024];
 
 /// Cycles that are timed.
 const TIMED: i64 = 64;
@@ -53,13 +62,8 @@ fn cost_us(sources: usize, kept: usize) -> f64 {
     let mut feed = |engine: &mut Engine| {
         let end = engine.next_cycle();
         for k in 0..sources {
-            let mut way = || Span::from_secs_f64(0.01 + random.exponential(0.002));
-            let sent = end - Span::from_secs(2);
-            let (up, down) = (way(), way());
-            let stamp = Utc::from_secs(1_800_000_000) + ((sent + up) - Raw::from_nanos(0));
-            let exchange = Exchange::new(sent, sent + up + down, stamp, stamp, None);
-            let report = Report::Sample(exchange.expect("it is possible"));
-            engine.report(SourceId(k as u64), report);
+            let exchange = exchange(end - Span::from_secs(2), &mut random);
+            engine.report(SourceId(k as u64), Report::Sample(exchange));
         }
         let snapshot = engine.cycle(end).expect("it is due");
         assert!(snapshot.outcome.is_ok());
@@ -73,4 +77,30 @@ fn cost_us(sources: usize, kept: usize) -> f64 {
     }
     let took = (raw_now() - before).as_secs_f64();
     1e6 * took / (TIMED * sources as i64) as f64
+}
+
+/// What a filter does at the end of a cycle, without the engine around it.
+fn reading_us(kept: usize) -> f64 {
+    let apart = Span::from_nanos(3_600_000_000_000 / kept as i64);
+    let mut random = Random::new(1);
+    let sent = (0..kept as i64).map(|k| Raw::from_nanos(0) + apart.times(k));
+    let exchanges: Vec<Exchange> = sent.map(|sent| exchange(sent, &mut random)).collect();
+    let now = Raw::from_nanos(0) + apart.times(kept as i64);
+    let before = raw_now();
+    for _ in 0..TIMED {
+        let limits = Limits::new(exchanges.iter(), now);
+        assert_eq!(limits.misfits(), 0);
+        let fit = limits.fit().expect("a line fits");
+        let estimate = Estimate::new(exchanges.iter(), &fit, Prior::default(), now);
+        assert!(black_box(estimate).is_some());
+    }
+    1e6 * (raw_now() - before).as_secs_f64() / TIMED as f64
+}
+
+/// One with a right server, 10 ms away.
+fn exchange(sent: Raw, random: &mut Random) -> Exchange {
+    let mut way = || Span::from_secs_f64(0.01 + random.exponential(0.002));
+    let (up, down) = (way(), way());
+    let stamp = Utc::from_secs(1_800_000_000) + ((sent + up) - Raw::from_nanos(0));
+    Exchange::new(sent, sent + up + down, stamp, stamp, None).expect("it is possible")
 }

@@ -110,6 +110,8 @@ struct SourceState {
     /// Whether it survived the last cycle, and whether it was the best then.
     survived: bool,
     was_best: bool,
+    /// Whether it was found to creep, and has not shown since that it does not.
+    doubted: bool,
 }
 
 impl Settings {
@@ -275,14 +277,18 @@ impl Engine {
                 },
             )
             .collect();
+        let mut doubted: Vec<bool> = self.sources.iter().map(|source| source.doubted).collect();
         let outcome = match self.stepped_together(&readings) {
             Some(operators) => {
                 // The rate may be another as well.
                 self.begin_anew(now);
                 Err(NoDecision::Stepped { operators })
             }
-            None => self.decide(at, &readings, &mut tallies),
+            None => self.decide(at, &readings, &mut tallies, &mut doubted),
         };
+        for (state, doubted) in self.sources.iter_mut().zip(doubted) {
+            state.doubted = doubted;
+        }
         for (state, tally) in self.sources.iter_mut().zip(&tallies) {
             state.survived = tally.survives();
             state.was_best = *tally == Tally::Best;
@@ -334,12 +340,13 @@ impl Engine {
         }
     }
 
-    /// From readings to a decision; marks in `tallies` what becomes of each candidate.
+    /// From readings to a decision; marks in `tallies` what becomes of each candidate, and in `doubted` who creeps.
     fn decide(
         &self,
         at: Raw,
         readings: &[Option<Reading>],
         tallies: &mut [Tally],
+        doubted: &mut [bool],
     ) -> Result<Decision, NoDecision> {
         let candidates: Vec<(usize, &Reading)> = readings
             .iter()
@@ -384,7 +391,7 @@ impl Engine {
             return Err(NoDecision::TooUncertain { half_width });
         }
 
-        let survivors = self.cluster(&candidates, tallies, selection.bound);
+        let survivors = self.cluster(&candidates, tallies, doubted, selection.bound);
         let best = self.best_of(&survivors);
         for (k, ..) in &survivors {
             tallies[*k] = if Some(*k) == best {
@@ -414,6 +421,7 @@ impl Engine {
         &self,
         candidates: &[(usize, &'a Reading)],
         tallies: &[Tally],
+        doubted: &mut [bool],
         bound: Bound,
     ) -> Vec<(usize, &'a Reading, Member)> {
         let is_coarse = |k: usize| self.settings.sources[k].coarse;
@@ -434,12 +442,17 @@ impl Engine {
                 operator: &self.settings.sources[*k].operator,
                 rate: slope(reading.estimate.rate),
                 sigma: slope(reading.estimate.rate_error),
+                doubted: doubted[*k],
                 prefer: self.settings.sources[*k].prefer,
             })
             .collect();
+        let agrees = cluster::of_common_rate(&seen);
+        for ((k, _), agrees) in heard.iter().zip(&agrees) {
+            doubted[*k] = !agrees;
+        }
         let members: Vec<(usize, &Reading, Member)> = heard
             .iter()
-            .zip(cluster::of_common_rate(&seen))
+            .zip(agrees)
             .filter_map(|(heard, agrees)| agrees.then_some(heard))
             .map(|&(k, reading)| {
                 let member = Member {

@@ -26,7 +26,7 @@ pub struct Member {
     pub prefer: bool,
 }
 
-/// A source that sees a rate further from the common one than this many sigmas of both, and [`RATE_SLACK`], creeps. In
+/// A source that sees a rate further from the common one than this many sigmas of both, and `RATE_SLACK`, creeps. In
 /// `benches/filter` 11 of 250,000 estimates of honest sources do so, 9 of them over LTE and 2 after a change of rate.
 const RATE_SIGMAS: f64 = 4.0;
 

@@ -1,5 +1,5 @@
-//! Selection of truechimers (RFC 5905 §11.2.1), over bounds instead of correctness intervals, one vote for each
-//! operator.
+//! Selection of truechimers (RFC 5905 §11.2.1), over bounds of offset and of rate instead of correctness intervals, one vote for
+//! each operator.
 //!
 //! Candidates go in; the truechimers, the falsetickers, and the bound that may be published come out, or no majority.
 //! Estimates play no part here.

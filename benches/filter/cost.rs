@@ -8,10 +8,10 @@ use webntpd::engine::exchange::Exchange;
 use webntpd::engine::source::Report;
 use webntpd::engine::time::{Raw, Span, Utc};
 use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
-use webntpd::sys::clock::raw_now;
+use webntpd::sys::clock::processor_time;
 
 pub(crate) fn print() {
-    println!("\ncost of a sample, its share of the cycle included (µs)");
+    println!("\nprocessor time of a sample, its share of the cycle included (µs)");
     print!("{:>10}", "kept");
     for sources in SOURCES {
         print!("{sources:>10} src");
@@ -24,7 +24,7 @@ pub(crate) fn print() {
         }
         println!();
     }
-    println!("\nbound and estimate of one source alone (µs)");
+    println!("\nprocessor time of bound and estimate of one source alone (µs)");
     for kept in KEPT.into_iter().chain(MORE) {
         println!("{kept:>10}{:>14.1}", reading_us(kept));
     }
@@ -71,11 +71,11 @@ fn cost_us(sources: usize, kept: usize) -> f64 {
     for _ in 0..kept {
         feed(&mut engine);
     }
-    let before = raw_now();
+    let before = processor_time();
     for _ in 0..TIMED {
         feed(&mut engine);
     }
-    let took = (raw_now() - before).as_secs_f64();
+    let took = (processor_time() - before).as_secs_f64();
     1e6 * took / (TIMED * sources as i64) as f64
 }
 
@@ -86,7 +86,7 @@ fn reading_us(kept: usize) -> f64 {
     let sent = (0..kept as i64).map(|k| Raw::from_nanos(0) + apart.times(k));
     let exchanges: Vec<Exchange> = sent.map(|sent| exchange(sent, &mut random)).collect();
     let now = Raw::from_nanos(0) + apart.times(kept as i64);
-    let before = raw_now();
+    let before = processor_time();
     for _ in 0..TIMED {
         let limits = Limits::new(exchanges.iter(), now);
         assert_eq!(limits.misfits(), 0);
@@ -94,7 +94,7 @@ fn reading_us(kept: usize) -> f64 {
         let estimate = Estimate::new(exchanges.iter(), &fit, Prior::default(), now);
         assert!(black_box(estimate).is_some());
     }
-    1e6 * (raw_now() - before).as_secs_f64() / TIMED as f64
+    1e6 * (processor_time() - before).as_secs_f64() / TIMED as f64
 }
 
 /// One with a right server, 10 ms away.

@@ -109,6 +109,12 @@ impl Exchange {
         self.sent + (self.received - self.sent).half()
     }
 
+    /// How much of the interval is due to the resolution of the server's stamps and not to the way: none where the server tells
+    /// a stay longer than that.
+    pub fn coarseness(&self) -> Span {
+        (self.arrived_before - self.departed_after).max(Span::ZERO)
+    }
+
     /// Width of the interval: the round trip without the server's known stay, plus the resolution of its stamps.
     pub fn delay(&self) -> Span {
         self.upper() - self.lower()
@@ -140,6 +146,7 @@ mod tests {
         assert_eq!(exchange.upper(), Theta::from_nanos(1_011));
         assert_eq!(exchange.lower(), Theta::from_nanos(980));
         assert_eq!(exchange.delay(), Span::from_nanos(31));
+        assert_eq!(exchange.coarseness(), Span::from_nanos(1));
         assert_eq!(exchange.middle(), Theta::from_nanos(995));
         assert_eq!(exchange.midway(), Raw::from_nanos(115));
     }

@@ -15,12 +15,13 @@ pub mod select;
 pub mod snapshot;
 pub mod source;
 pub mod time;
+mod track;
 
 #[cfg(test)]
 mod tests;
 
 use bound::{Bound, Interval};
-use cluster::Member;
+use cluster::{Member, Seen};
 use estimate::Prior;
 use filter::{Filter, Reading};
 use select::{Candidate, Vote};
@@ -34,6 +35,12 @@ const CANDIDATE_POLLS: i64 = 4;
 
 /// The best survivor stays the best until another one's uncertainty is below this part of its own.
 const LOYALTY: f64 = 0.8;
+
+/// A rate that is not known better than this is that of any oscillator.
+const WORTH_KEEPING: Rate = Rate::from_ppm(20);
+
+/// How much the rate of a quartz may change with the temperature from one hour to the next (one sigma).
+const WARMTH: Rate = Rate::from_ppm(1);
 
 /// What the engine is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +95,10 @@ pub struct Engine {
     unbroken_since: Raw,
     /// What is known of the oscillator from before the oldest exchange.
     prior: Prior,
+    /// What will be, when all that it was found from is forgotten.
+    learned: Option<(Raw, Rate)>,
+    /// What the last decision found out about the rate, if that is worth keeping.
+    last_rate: Option<Rate>,
 }
 
 /// What the engine remembers of one source.
@@ -99,6 +110,8 @@ struct SourceState {
     /// Whether it survived the last cycle, and whether it was the best then.
     survived: bool,
     was_best: bool,
+    /// Whether it was found to creep, and has not shown since that it does not.
+    doubted: bool,
 }
 
 impl Settings {
@@ -126,13 +139,17 @@ impl Engine {
             last_decision: None,
             unbroken_since: Raw::from_nanos(i64::MIN),
             prior: Prior::default(),
+            learned: None,
+            last_rate: None,
         }
     }
 
     /// Takes over what an earlier run, or an earlier hour, found out about the oscillator. Estimates lean on it as long as there
-    /// are few exchanges, also after [`forget`](Self::forget); bounds never do.
+    /// are few exchanges, also after [`forget`](Self::forget); bounds never do. What this run knows better already stays.
     pub fn remember_rate(&mut self, prior: Prior) {
-        self.prior = prior;
+        if prior.sigma < self.prior.sigma {
+            self.prior = prior;
+        }
     }
 
     /// Goes on with other settings. Sources that are in both keep their history; cycles end at multiples of the new length.
@@ -153,11 +170,46 @@ impl Engine {
     /// Drops all history, and every exchange still to come that began before `now`: what was measured before says nothing
     /// about what follows, since the machine slept or the raw clock paused.
     pub fn forget(&mut self, now: Raw) {
+        // None of what it was found from is left, so nothing counts twice.
+        if let Some(rate) = self.last_rate {
+            self.adopt(rate);
+        }
+        self.begin_anew(now);
+    }
+
+    fn begin_anew(&mut self, now: Raw) {
+        self.learned = None;
+        self.last_rate = None;
         for state in &mut self.sources {
             state.filter = Filter::default();
         }
         self.last_decision = None;
         self.unbroken_since = now;
+    }
+
+    fn adopt(&mut self, rate: Rate) {
+        self.prior = Prior {
+            rate,
+            sigma: WARMTH,
+        };
+    }
+
+    /// Keeps what a decision says of the rate until it is older than any exchange that is remembered.
+    fn learn(&mut self, decision: &Decision) {
+        let Interval { lo, hi } = decision.rates;
+        let half_width = Rate::from_ppt(hi.as_ppt().saturating_sub(lo.as_ppt()) / 2);
+        self.last_rate = (half_width < WORTH_KEEPING).then_some(decision.rate);
+        let Some(rate) = self.last_rate else {
+            return;
+        };
+        match self.learned {
+            Some((since, _)) if decision.at - since <= filter::MEMORY => {}
+            Some((_, learned)) => {
+                self.adopt(learned);
+                self.learned = Some((decision.at, rate));
+            }
+            None => self.learned = Some((decision.at, rate)),
+        }
     }
 
     /// When [`cycle`](Self::cycle) is to be called next.
@@ -225,20 +277,25 @@ impl Engine {
                 },
             )
             .collect();
+        let mut doubted: Vec<bool> = self.sources.iter().map(|source| source.doubted).collect();
         let outcome = match self.stepped_together(&readings) {
             Some(operators) => {
-                // Not `now`: what a cycle makes of its samples must not depend on when it was called.
-                self.forget(at);
+                // Not `now`: what a cycle makes of its samples must not depend on when it was called. The rate may be another as well.
+                self.begin_anew(at);
                 Err(NoDecision::Stepped { operators })
             }
-            None => self.decide(at, &readings, &mut tallies),
+            None => self.decide(at, &readings, &mut tallies, &mut doubted),
         };
+        for (state, doubted) in self.sources.iter_mut().zip(doubted) {
+            state.doubted = doubted;
+        }
         for (state, tally) in self.sources.iter_mut().zip(&tallies) {
             state.survived = tally.survives();
             state.was_best = *tally == Tally::Best;
         }
-        if outcome.is_ok() {
+        if let Ok(decision) = &outcome {
             self.last_decision = Some(at);
+            self.learn(decision);
         }
         Some(Snapshot {
             at,
@@ -283,12 +340,13 @@ impl Engine {
         }
     }
 
-    /// From readings to a decision; marks in `tallies` what becomes of each candidate.
+    /// From readings to a decision; marks in `tallies` what becomes of each candidate, and in `doubted` who creeps.
     fn decide(
         &self,
         at: Raw,
         readings: &[Option<Reading>],
         tallies: &mut [Tally],
+        doubted: &mut [bool],
     ) -> Result<Decision, NoDecision> {
         let candidates: Vec<(usize, &Reading)> = readings
             .iter()
@@ -304,6 +362,7 @@ impl Engine {
             .map(|(k, reading)| Candidate {
                 operator: &self.settings.sources[*k].operator,
                 bound: reading.fit.bound,
+                rates: reading.fit.rates,
                 coarse: self.settings.sources[*k].coarse,
             })
             .collect();
@@ -332,7 +391,7 @@ impl Engine {
             return Err(NoDecision::TooUncertain { half_width });
         }
 
-        let survivors = self.cluster(&candidates, tallies, selection.bound);
+        let survivors = self.cluster(&candidates, tallies, doubted, selection.bound);
         let best = self.best_of(&survivors);
         for (k, ..) in &survivors {
             tallies[*k] = if Some(*k) == best {
@@ -362,6 +421,7 @@ impl Engine {
         &self,
         candidates: &[(usize, &'a Reading)],
         tallies: &[Tally],
+        doubted: &mut [bool],
         bound: Bound,
     ) -> Vec<(usize, &'a Reading, Member)> {
         let is_coarse = |k: usize| self.settings.sources[k].coarse;
@@ -371,8 +431,29 @@ impl Engine {
                 .filter(|(k, _)| tallies[*k] == Tally::Outlier)
         };
         let all_coarse = truechimers().all(|(k, _)| is_coarse(*k));
-        let members: Vec<(usize, &Reading, Member)> = truechimers()
+        let heard: Vec<(usize, &Reading)> = truechimers()
             .filter(|(k, _)| all_coarse || !is_coarse(*k))
+            .copied()
+            .collect();
+        let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
+        let seen: Vec<Seen> = heard
+            .iter()
+            .map(|(k, reading)| Seen {
+                operator: &self.settings.sources[*k].operator,
+                rate: slope(reading.estimate.rate),
+                sigma: slope(reading.estimate.rate_error),
+                doubted: doubted[*k],
+                prefer: self.settings.sources[*k].prefer,
+            })
+            .collect();
+        let agrees = cluster::of_common_rate(&seen);
+        for ((k, _), agrees) in heard.iter().zip(&agrees) {
+            doubted[*k] = !agrees;
+        }
+        let members: Vec<(usize, &Reading, Member)> = heard
+            .iter()
+            .zip(agrees)
+            .filter_map(|(heard, agrees)| agrees.then_some(heard))
             .map(|&(k, reading)| {
                 let member = Member {
                     offset_s: (reading.estimate.theta - bound.middle()).as_secs_f64(),

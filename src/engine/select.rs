@@ -1,11 +1,11 @@
-//! Selection of truechimers (RFC 5905 §11.2.1), over bounds instead of correctness intervals, one vote for each
-//! operator.
+//! Selection of truechimers (RFC 5905 §11.2.1), over bounds of offset and of rate instead of correctness intervals, one vote for
+//! each operator.
 //!
 //! Candidates go in; the truechimers, the falsetickers, and the bound that may be published come out, or no majority.
 //! Estimates play no part here.
 
-use super::bound::{Bound, Interval};
-use super::time::{Span, Theta};
+use super::bound::{Bound, Interval, MAX_RATE};
+use super::time::{Rate, Span, Theta};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a coarse source's bound is widened either way before it votes: a server that rounds its seconds, and does
@@ -19,6 +19,8 @@ pub struct Candidate<'a> {
     pub operator: &'a str,
     /// What it says θ is.
     pub bound: Bound,
+    /// How fast it says that θ changes.
+    pub rates: Interval<Rate>,
     /// Whether it tells whole seconds only (`http-date`).
     pub coarse: bool,
 }
@@ -35,18 +37,29 @@ pub struct Selection {
 }
 
 /// Finds the majority; `None` when no more than half of the votes have a point in common.
+///
+/// There is one oscillator, and every honest source sees the same rate of it: whose range of rates has nothing in common with what
+/// the majority allows is no truechimer, wherever its bound lies.
 pub fn select(candidates: &[Candidate]) -> Option<Selection> {
     let votes = votes(candidates);
+    let rates = of_honest_majority(&rate_votes(candidates));
     let (majority, bound) = (majority(&votes)?, of_honest_majority(&votes)?);
     let truechimers: Vec<bool> = candidates
         .iter()
-        .map(|candidate| candidate.voting_bound().overlaps(&majority))
+        .map(|candidate| {
+            let is_possible = |rates: Interval<Rate>| rates.overlaps(&candidate.voting_rates());
+            candidate.voting_bound().overlaps(&majority) && rates.is_none_or(is_possible)
+        })
         .collect();
     let agreeing: BTreeSet<_> = candidates
         .iter()
         .zip(&truechimers)
         .filter_map(|(candidate, truechimer)| truechimer.then_some(candidate.operator))
         .collect();
+    // Some may contradict the majority by their bounds and others by their rates.
+    if 2 * agreeing.len() <= votes.len() {
+        return None;
+    }
     Some(Selection {
         truechimers,
         agreeing: agreeing.len(),
@@ -60,6 +73,18 @@ impl Candidate<'_> {
             self.bound.widened(COARSE_MARGIN)
         } else {
             self.bound
+        }
+    }
+
+    /// What a server rounds may change from reply to reply, so whole seconds say nothing of the rate that could convict anybody.
+    fn voting_rates(&self) -> Interval<Rate> {
+        if self.coarse {
+            Interval {
+                lo: Rate::from_ppt(-MAX_RATE.as_ppt()),
+                hi: MAX_RATE,
+            }
+        } else {
+            self.rates
         }
     }
 }
@@ -88,6 +113,15 @@ fn votes(candidates: &[Candidate]) -> Vec<Vote<Theta>> {
     for candidate in candidates {
         let bounds = by_operator.entry(candidate.operator).or_default();
         bounds.push(candidate.voting_bound());
+    }
+    by_operator.into_values().map(Vote::union).collect()
+}
+
+fn rate_votes(candidates: &[Candidate]) -> Vec<Vote<Rate>> {
+    let mut by_operator: BTreeMap<&str, Vec<Interval<Rate>>> = BTreeMap::new();
+    for candidate in candidates {
+        let rates = by_operator.entry(candidate.operator).or_default();
+        rates.push(candidate.voting_rates());
     }
     by_operator.into_values().map(Vote::union).collect()
 }
@@ -150,10 +184,18 @@ mod tests {
         }
     }
 
+    fn ppm(lo: i64, hi: i64) -> Interval<Rate> {
+        Interval {
+            lo: Rate::from_ppm(lo),
+            hi: Rate::from_ppm(hi),
+        }
+    }
+
     fn candidate(operator: &str, lo: i64, hi: i64) -> Candidate<'_> {
         Candidate {
             operator,
             bound: ms(lo, hi),
+            rates: ppm(-500, 500),
             coarse: false,
         }
     }
@@ -190,6 +232,46 @@ mod tests {
         assert_eq!(selection.agreeing, 3);
         // Four votes, one may lie: three hold 2 … 8 only.
         assert_eq!(selection.bound, ms(2, 8));
+    }
+
+    #[test]
+    fn whose_rate_the_majority_excludes_is_a_falseticker_wherever_its_bound_lies() {
+        let with = |operator, lo, hi| Candidate {
+            rates: ppm(lo, hi),
+            ..candidate(operator, 0, 10)
+        };
+        let (a, b, creeping) = (with("a", -2, 3), with("b", 1, 4), with("c", 12, 30));
+        let selection = select(&[a, b, creeping]).expect("two of three");
+        assert_eq!(selection.truechimers, [true, true, false]);
+        assert_eq!((selection.agreeing, selection.bound), (2, ms(0, 10)));
+        // One word against another.
+        let selection = select(&[a, creeping]).expect("the bounds overlap");
+        assert_eq!(selection.truechimers, [true, true]);
+        // Whole seconds neither convict nor are convicted by their rate.
+        let coarse = |candidate| Candidate {
+            coarse: true,
+            ..candidate
+        };
+        let selection = select(&[coarse(a), coarse(b), creeping]).expect("all");
+        assert_eq!(selection.truechimers, [true; 3]);
+        let selection = select(&[a, b, coarse(creeping)]).expect("all");
+        assert_eq!(selection.truechimers, [true; 3]);
+    }
+
+    #[test]
+    fn who_is_left_by_bounds_and_rates_together_must_be_the_majority() {
+        let with = |operator, at, rate| Candidate {
+            rates: ppm(rate, rate),
+            ..candidate(operator, at, at + 1)
+        };
+        let all = [
+            with("a", 0, 0),
+            with("b", 0, 0),
+            with("c", 50, 0),
+            with("d", 0, 9),
+        ];
+        assert!(select(&all[..3]).is_some());
+        assert_eq!(select(&all), None);
     }
 
     #[test]

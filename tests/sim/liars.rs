@@ -162,6 +162,40 @@ fn two_that_creep_together_against_three_are_convicted() {
 }
 
 #[test]
+fn a_source_that_creeps_is_not_heard_before_it_has_moved_the_offset_by_two_milliseconds() {
+    simulate(
+        "two honest, one creeps by 20 ppm",
+        0..8,
+        |random| {
+            // Ways that are equally long, so that nothing else leads astray.
+            let mut upstreams: Vec<_> = (0..3)
+                .map(|_| Path::of(10.0, 10.0))
+                .map(Upstream::honest)
+                .collect();
+            upstreams[2].server.episodes.push(Episode {
+                from_s: random.within(0.0, 3_600.0),
+                to_s: f64::INFINITY,
+                lie: CREEPING,
+            });
+            world(2.5, &Habits::usual(random), upstreams, random)
+        },
+        |seen| {
+            let worst = worst(seen.between(600.0, 9_000.0));
+            println!(
+                "{:>30} {:.3} ms, convicted in {} of {} cycles",
+                "at the worst",
+                1e3 * worst,
+                seen.falseticker[2],
+                seen.cycles
+            );
+            assert!(worst < 0.002, "{worst}");
+            assert!(seen.falseticker[2] > 0);
+            assert_eq!(seen.falseticker[..2], [0; 2]);
+        },
+    );
+}
+
+#[test]
 fn a_clock_that_jumps_about_is_no_help_and_no_harm() {
     simulate(
         "three honest, one jumps by 5 s",

@@ -1,0 +1,225 @@
+//! The engine and the references side by side, at one request of each server every 16 s.
+
+use crate::figures::{Errors, geometric_mean};
+use crate::oscillator::Oscillator;
+use crate::path::Path;
+use crate::random::Random;
+use crate::references::{ClockFilter, combined, mean_of_quick_ones};
+use crate::scenario::{ALL, LENGTH_S, Sample, Scenario, UNCOUNTED_S};
+use webntpd::engine::source::Report;
+use webntpd::engine::time::{Raw, Span};
+use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
+
+const CYCLE: Span = Span::from_secs(16);
+const CYCLE_S: f64 = 16.0;
+const SEEDS: std::ops::Range<u64> = 1..9;
+
+/// go-webntp asks four times, a second apart; with as many requests as the others make, once in four cycles.
+const SAMPLES_A_POLL: i64 = 4;
+
+/// What came of one scenario.
+#[derive(Default)]
+struct Outcome {
+    engine: Errors,
+    quick_mean: Errors,
+    clock_filter: Errors,
+    covered: usize,
+    half_widths_s: f64,
+    /// Errors of the first source's estimate, by the sigma that it says.
+    by_sigma: Errors,
+}
+
+/// Prints the table for one server, and for three.
+pub(crate) fn print() {
+    for servers in [1, 3] {
+        println!(
+            "\n{servers} server(s), one request of each every 16 s, {} h, the first {} min not counted, seeds {SEEDS:?}",
+            LENGTH_S / 3_600.0,
+            UNCOUNTED_S / 60.0
+        );
+        println!(
+            "{:<36}|{:^19}|{:^19}|{:^19}|{:^15}|{:^19}",
+            "errors in ms",
+            "webntpd",
+            "mean of quick ones",
+            "RFC 5905 filter",
+            "ratio of RMS",
+            "bound"
+        );
+        println!(
+            "{:<36}|{:>9}{:>9} |{:>9}{:>9} |{:>9}{:>9} |{:>7}{:>7} |{:>10}{:>9} |{:>9}",
+            "",
+            "RMS",
+            "p99",
+            "RMS",
+            "p99",
+            "RMS",
+            "p99",
+            "mean",
+            "5905",
+            "covers %",
+            "± ms",
+            "error/σ"
+        );
+        let outcomes: Vec<(&Scenario, Outcome)> = ALL
+            .iter()
+            .map(|scenario| (scenario, run(scenario, servers)))
+            .collect();
+        for (scenario, outcome) in &outcomes {
+            outcome.print(scenario.name);
+        }
+        let counted = || outcomes.iter().filter(|(scenario, _)| scenario.is_counted);
+        println!(
+            "{:<96}|{:>7.1}{:>7.1} |",
+            "geometric mean of the first five",
+            geometric_mean(counted().map(|(_, outcome)| outcome.ratios().0)),
+            geometric_mean(counted().map(|(_, outcome)| outcome.ratios().1)),
+        );
+    }
+}
+
+impl Outcome {
+    fn ratios(&self) -> (f64, f64) {
+        let ours = self.engine.rms_ms();
+        (
+            self.quick_mean.rms_ms() / ours,
+            self.clock_filter.rms_ms() / ours,
+        )
+    }
+
+    fn print(&self, name: &str) {
+        let (to_mean, to_filter) = self.ratios();
+        let count = self.engine.count().max(1) as f64;
+        println!(
+            "{name:<36}|{:>9.4}{:>9.4} |{:>9.4}{:>9.4} |{:>9.4}{:>9.4} |{to_mean:>7.1}{to_filter:>7.1} |{:>10.3}{:>9.3} |{:>9.2}",
+            self.engine.rms_ms(),
+            self.engine.p99_ms(),
+            self.quick_mean.rms_ms(),
+            self.quick_mean.p99_ms(),
+            self.clock_filter.rms_ms(),
+            self.clock_filter.p99_ms(),
+            100.0 * self.covered as f64 / count,
+            1e3 * self.half_widths_s / count,
+            self.by_sigma.rms_ms() / 1e3,
+        );
+    }
+}
+
+fn run(scenario: &Scenario, servers: usize) -> Outcome {
+    let mut outcome = Outcome::default();
+    for seed in SEEDS {
+        let mut random = Random::new(seed);
+        let clock = scenario.clock(&mut random);
+        let path = scenario.path();
+        let mut contest = Contest {
+            scenario,
+            clock: &clock,
+            path: &path,
+            engine: engine(servers),
+            filters: vec![ClockFilter::default(); servers],
+            quick_means: vec![None; servers],
+            ours: random.branch(),
+            theirs: random.branch(),
+        };
+        for cycle in 1..(LENGTH_S / CYCLE_S) as i64 {
+            contest.cycle(cycle, &mut outcome);
+        }
+    }
+    outcome
+}
+
+/// One run.
+struct Contest<'a> {
+    scenario: &'a Scenario,
+    clock: &'a Oscillator,
+    path: &'a Path,
+    engine: Engine,
+    filters: Vec<ClockFilter>,
+    quick_means: Vec<Option<f64>>,
+    /// The filter of RFC 5905 has the engine's samples; the samples in quick succession are others.
+    ours: Random,
+    theirs: Random,
+}
+
+impl Contest<'_> {
+    fn cycle(&mut self, cycle: i64, outcome: &mut Outcome) {
+        let end = self.engine.next_cycle();
+        let start_s = (end - CYCLE - Oscillator::start()).as_secs_f64();
+        let servers = self.filters.len() as i64;
+        for k in 0..self.filters.len() {
+            // As the supervisor spreads them.
+            let phase = CYCLE.times(2 * k as i64 + 1).as_nanos() / (2 * servers);
+            let sent = end - CYCLE + Span::from_nanos(phase);
+            let sample = self
+                .scenario
+                .sample(self.clock, self.path, sent, &mut self.ours);
+            if let Some(sample) = sample {
+                self.filters[k].add(&sample, start_s + CYCLE_S, CYCLE_S);
+                let report = Report::Sample(sample.exchange);
+                self.engine.report(SourceId(k as u64), report);
+            }
+            if cycle % SAMPLES_A_POLL == 0 {
+                let poll = self.poll(sent);
+                if let Some(mean) = mean_of_quick_ones(&poll) {
+                    self.quick_means[k] = Some(mean);
+                }
+            }
+        }
+        let snapshot = self.engine.cycle(end).expect("it is due");
+        if start_s < UNCOUNTED_S {
+            return;
+        }
+        let Ok(decision) = snapshot.outcome else {
+            return;
+        };
+        let truth = self.clock.theta(end);
+        if let Some(reading) = &snapshot.sources[0].reading {
+            let estimate = reading.estimate;
+            let sigma_s = estimate.error.as_secs_f64().max(1e-9);
+            let error_s = (estimate.theta - truth).as_secs_f64();
+            outcome.by_sigma.add(error_s / sigma_s);
+        }
+        outcome.engine.add((decision.theta - truth).as_secs_f64());
+        let bound = decision.bound;
+        outcome.covered += usize::from(bound.lo <= truth && truth <= bound.hi);
+        outcome.half_widths_s += bound.half_width().as_secs_f64();
+        let means: Vec<f64> = self.quick_means.iter().flatten().copied().collect();
+        outcome
+            .quick_mean
+            .add(means.iter().sum::<f64>() / means.len().max(1) as f64);
+        if let Some(offset_s) = combined(&self.filters, start_s + CYCLE_S) {
+            outcome.clock_filter.add(offset_s);
+        }
+    }
+
+    /// Four requests, a second apart.
+    fn poll(&mut self, first: Raw) -> Vec<Sample> {
+        (0..SAMPLES_A_POLL)
+            .filter_map(|second| {
+                let sent = first + Span::from_secs(second - SAMPLES_A_POLL);
+                self.scenario
+                    .sample(self.clock, self.path, sent, &mut self.theirs)
+            })
+            .collect()
+    }
+}
+
+/// An engine for so many servers of an operator each.
+fn engine(servers: usize) -> Engine {
+    let source = |k: usize| SourceSettings {
+        id: SourceId(k as u64),
+        name: k.to_string(),
+        operator: k.to_string(),
+        poll: CYCLE,
+        prefer: false,
+        noselect: false,
+        coarse: false,
+    };
+    let settings = Settings {
+        cycle: CYCLE,
+        min_agreeing: None,
+        max_bound: Span::from_millis(1_500),
+        sources: (0..servers).map(source).collect(),
+    };
+    Engine::new(settings, Oscillator::start())
+}

@@ -1,0 +1,301 @@
+//! The track of an oscillator: what is believed of its offset and its rate, from one exchange to the next.
+//!
+//! In: times, and intervals in which the offset lies but for a little. Out: the offset and the rate as a normal distribution, and how
+//! likely the intervals were. The rate is taken for a random walk. An interval is neither a value nor its noise: a wide one
+//! says nothing as long as the belief lies inside, and many of them close in on the truth from both sides like 1/n.
+//!
+//! A Kalman filter whose update takes the moments of a normal distribution cut off at both ends (Minka's assumed-density
+//! filtering), all in seconds from bases that are near.
+
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+/// What is believed at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Track {
+    /// Variance of the rate's random walk after a second.
+    wander: f64,
+    time: f64,
+    offset: f64,
+    rate: f64,
+    /// Of offset and offset, offset and rate, rate and rate.
+    covariance: [f64; 3],
+    /// Logarithm of the likelihood of what was seen, the older the less.
+    evidence: f64,
+    /// How many windows were off what was believed, and the sum of the squares of how far.
+    surprises: usize,
+    surprise: f64,
+}
+
+/// Between these the offset lies, and beyond by a normal error of `softness` (> 0).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) time: f64,
+    pub(super) middle: f64,
+    /// Half of the width.
+    pub(super) half: f64,
+    pub(super) softness: f64,
+}
+
+impl Track {
+    /// A belief in a rate, and in an offset within `first`.
+    pub(super) fn new(first: &Window, rate: f64, sigma: f64, wander: f64) -> Self {
+        let spread = first.half + first.softness;
+        Self {
+            wander,
+            time: first.time,
+            offset: first.middle,
+            rate,
+            covariance: [spread * spread, 0.0, sigma * sigma],
+            evidence: 0.0,
+            surprises: 0,
+            surprise: 0.0,
+        }
+    }
+
+    /// Goes on to a later time.
+    pub(super) fn advance(&mut self, time: f64) {
+        let run = (time - self.time).max(0.0);
+        let [oo, or, rr] = self.covariance;
+        self.time = time;
+        self.offset += self.rate * run;
+        self.covariance = [
+            oo + run * (2.0 * or + run * (rr + self.wander * run / 3.0)),
+            or + run * (rr + self.wander * run / 2.0),
+            rr + self.wander * run,
+        ];
+    }
+
+    /// Takes in where the offset was seen at the present time; all that was seen before counts by `fading` for the evidence.
+    pub(super) fn see(&mut self, window: &Window, fading: f64) {
+        let [oo, or, rr] = self.covariance;
+        let variance = oo + window.softness.powi(2);
+        let sigma = variance.sqrt();
+        let away = (window.middle - self.offset) / sigma;
+        let half = window.half / sigma;
+        let beyond = away.abs() - half;
+        if beyond > SURPRISING {
+            self.surprises += 1;
+            self.surprise += (beyond * sigma).powi(2);
+        }
+        let Cut {
+            mean,
+            variance: left,
+            likelihood,
+        } = cut(away, half);
+        let gain = (oo / variance, or / variance);
+        self.offset += gain.0 * sigma * mean;
+        self.rate += gain.1 * sigma * mean;
+        let lost = (1.0 - left).clamp(0.0, 1.0);
+        self.covariance = [
+            oo - gain.0 * oo * lost,
+            or - gain.0 * or * lost,
+            rr - gain.1 * or * lost,
+        ];
+        self.evidence = fading * self.evidence + likelihood;
+    }
+
+    pub(super) fn offset(&self) -> f64 {
+        self.offset
+    }
+
+    pub(super) fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// Variance of the offset.
+    pub(super) fn variance(&self) -> f64 {
+        self.covariance[0]
+    }
+
+    /// Variance of the rate.
+    pub(super) fn rate_variance(&self) -> f64 {
+        self.covariance[2]
+    }
+
+    /// RMS distance of the windows that were off what was believed; `None` if these are less than an eighth of `count`.
+    pub(super) fn unexplained(&self, count: usize) -> Option<f64> {
+        let are_many = 8 * self.surprises > count;
+        are_many.then(|| (self.surprise / self.surprises as f64).sqrt())
+    }
+
+    /// Logarithm of the likelihood of what was seen lately.
+    pub(super) fn evidence(&self) -> f64 {
+        self.evidence
+    }
+}
+
+/// The standard normal distribution, cut off.
+struct Cut {
+    mean: f64,
+    variance: f64,
+    /// Logarithm of what is left, by width.
+    likelihood: f64,
+}
+
+/// A window farther off than so many sigmas is not where it was believed to be: of a thousand right ones hardly one.
+const SURPRISING: f64 = 3.0;
+
+/// Beyond so many sigmas an interval is met at its nearest end.
+const FAR: f64 = 5.0;
+
+fn cut(middle: f64, half: f64) -> Cut {
+    // By symmetry, what is to the right.
+    if middle < 0.0 {
+        let Cut {
+            mean,
+            variance,
+            likelihood,
+        } = cut(-middle, half);
+        return Cut {
+            mean: -mean,
+            variance,
+            likelihood,
+        };
+    }
+    let (lo, hi) = (middle - half, middle + half);
+    // Most windows are wide: they say nothing.
+    if lo < -FAR && hi > FAR {
+        return Cut {
+            mean: 0.0,
+            variance: 1.0,
+            likelihood: 0.0,
+        };
+    }
+    if half < 1e-3 {
+        return Cut {
+            mean: middle,
+            variance: half * half / 3.0,
+            likelihood: (2.0 * half.max(1e-9) * density(middle.min(FAR))).ln(),
+        };
+    }
+    if lo > FAR {
+        return Cut {
+            mean: lo + 1.0 / lo,
+            variance: 1.0 / (lo * lo),
+            likelihood: above(FAR).ln(),
+        };
+    }
+    let (above_lo, above_hi) = (above(lo), if hi < FAR { above(hi) } else { 0.0 });
+    let left = (above_lo - above_hi).max(1e-300);
+    let (at_lo, at_hi) = (density(lo), if hi < FAR { density(hi) } else { 0.0 });
+    let mean = (at_lo - at_hi) / left;
+    let variance = 1.0 + (lo * at_lo - hi.min(FAR) * at_hi) / left - mean * mean;
+    Cut {
+        mean,
+        variance: variance.clamp(0.0, 1.0),
+        likelihood: left.ln(),
+    }
+}
+
+fn density(x: f64) -> f64 {
+    (-x * x / 2.0).exp() / (2.0 * PI).sqrt()
+}
+
+/// How much of the standard normal distribution is above `x`, to some 10⁻⁷ of it (Press et al., Numerical Recipes §6.2: erfc by
+/// Chebyshev's approximation).
+fn above(x: f64) -> f64 {
+    let z = x.abs() * FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.5 * z);
+    const SERIES: [f64; 10] = [
+        -1.265_512_23,
+        1.000_023_68,
+        0.374_091_96,
+        0.096_784_18,
+        -0.186_288_06,
+        0.278_868_07,
+        -1.135_203_98,
+        1.488_515_87,
+        -0.822_152_23,
+        0.170_872_77,
+    ];
+    let power = SERIES.iter().rev().fold(0.0, |sum, term| sum * t + term);
+    let tail = 0.5 * t * (power - z * z).exp();
+    if x >= 0.0 { tail } else { 1.0 - tail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn window(time: f64, middle: f64, half: f64) -> Window {
+        Window {
+            time,
+            middle,
+            half,
+            softness: 1e-6,
+        }
+    }
+
+    fn followed(windows: &[Window], wander: f64) -> Track {
+        let mut track = Track::new(&windows[0], 0.0, 20e-6, wander);
+        for window in windows {
+            track.advance(window.time);
+            track.see(window, 0.95);
+        }
+        track
+    }
+
+    #[test]
+    fn a_window_that_holds_all_that_is_believed_says_nothing() {
+        let mut track = followed(&[window(0.0, 0.0, 1e-4)], 1e-18);
+        let (offset, variance) = (track.offset(), track.variance());
+        track.see(&window(0.0, 0.3, 0.4), 1.0);
+        assert_eq!((track.offset(), track.variance()), (offset, variance));
+    }
+
+    #[test]
+    fn windows_that_touch_the_truth_on_both_sides_close_in_on_it() {
+        // Each is 4 ms wide; every third begins 20 µs below the truth, every third ends as much above.
+        let windows = (0..60).map(|k| {
+            let middle = [0.002 - 20e-6, 0.0, -0.002 + 20e-6][k % 3];
+            window(16.0 * k as f64, middle, 0.002)
+        });
+        let track = followed(&windows.collect::<Vec<_>>(), 1e-20);
+        assert!(track.offset().abs() < 30e-6, "{track:?}");
+        assert!(track.variance().sqrt() < 40e-6, "{track:?}");
+    }
+
+    #[test]
+    fn the_restless_oscillator_is_the_likelier_one_after_a_change_of_rate() {
+        let offset = |second: f64| 10e-6 * (second - 1_600.0f64).max(0.0);
+        let windows: Vec<Window> = (0..110)
+            .map(|k| 16.0 * f64::from(k))
+            .map(|second| window(second, offset(second), 20e-6))
+            .collect();
+        let evidence = |count: usize, wander| followed(&windows[..count], wander).evidence();
+        assert!(evidence(100, 1e-20) > evidence(100, 1e-16));
+        assert!(evidence(110, 1e-20) < evidence(110, 1e-16));
+    }
+
+    proptest! {
+        #[test]
+        fn the_moments_are_those_of_a_sum_over_the_cut_distribution(middle in -4.0f64..4.0, half in 0.01f64..8.0) {
+            let (steps, mut sums) = (20_000, [0.0f64; 3]);
+            for step in 0..steps {
+                let x = middle + half * (2.0 * (f64::from(step) + 0.5) / f64::from(steps) - 1.0);
+                let weight = density(x) * 2.0 * half / f64::from(steps);
+                sums = [sums[0] + weight, sums[1] + weight * x, sums[2] + weight * x * x];
+            }
+            let mean = sums[1] / sums[0];
+            let cut = cut(middle, half);
+            prop_assert!((cut.mean - mean).abs() < 2e-4, "{} {mean}", cut.mean);
+            prop_assert!((cut.variance - (sums[2] / sums[0] - mean * mean)).abs() < 2e-3, "{}", cut.variance);
+            prop_assert!((cut.likelihood - sums[0].ln()).abs() < 1e-3, "{}", cut.likelihood);
+        }
+
+        #[test]
+        fn nothing_absurd_gives_what_is_no_number(
+            seen in prop::collection::vec((0.0f64..100.0, -1e9f64..1e9, 0.0f64..1e9, 1e-7f64..1.0), 1..40),
+        ) {
+            let mut time = 0.0;
+            let windows = seen.into_iter().map(|(wait, middle, half, softness)| {
+                time += wait;
+                Window { time, middle, half, softness }
+            });
+            let track = followed(&windows.collect::<Vec<_>>(), 3e-16);
+            prop_assert!(track.offset().is_finite() && track.rate().is_finite() && track.evidence().is_finite());
+            prop_assert!(track.variance() >= 0.0 && track.rate_variance() >= 0.0, "{track:?}");
+        }
+    }
+}

@@ -23,7 +23,7 @@ const POLL: Span = Span::from_secs(3_600);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Servers to ask: http, https, ws or wss
+    /// Servers to ask: http, https, ws, wss or ntp
     #[arg(value_name = "URL", required = true, value_parser = url)]
     pub(super) urls: Vec<String>,
 

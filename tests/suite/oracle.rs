@@ -420,7 +420,10 @@ fn the_truth_is_never_outside_a_published_bound() {
                     assert!(
                         decision.bound.lo <= decision.theta && decision.theta <= decision.bound.hi
                     );
-                    assert_eq!(snapshot.sources[3].tally.symbol(), 'x');
+                    // The first decision may come before it has answered once.
+                    if snapshot.sources[3].reading.is_some() {
+                        assert_eq!(snapshot.sources[3].tally.symbol(), 'x');
+                    }
                     decisions += 1;
                 }
                 engine.report(SourceId(k), Report::Sample(exchange));

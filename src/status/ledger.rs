@@ -116,9 +116,9 @@ pub struct OutputLedger {
 }
 
 impl SourceLedger {
-    /// Whether none of its polls has ended yet.
+    /// Whether none of its polls has ended yet, be it in a panic.
     pub fn is_unheard(&self) -> bool {
-        self.samples == 0 && self.missed.iter().all(|count| *count == 0)
+        self.samples == 0 && self.missed.iter().all(|count| *count == 0) && self.restarts == 0
     }
 }
 

@@ -340,6 +340,15 @@ mod tests {
     }
 
     #[test]
+    fn a_source_whose_poller_panics_has_been_heard_of() {
+        let mut status = rig::starting();
+        let id = status.ledger.sources[0].id;
+        assert!(status.ledger.sources[0].is_unheard());
+        status.ledger.panicked(id);
+        assert!(!status.ledger.sources[0].is_unheard());
+    }
+
+    #[test]
     fn a_report_comes_back_from_json_as_it_was() {
         let status = rig::status();
         let report = Report::new(&status, status.clock.raw);

@@ -36,9 +36,9 @@ for name in resolv.conf hosts; do
     [ -e "$2/etc/$name" ] || : >"$2/etc/$name"
     mount --bind "/etc/$name" "$2/etc/$name"
 done
-echo ready
-# The first process has the tree as its root: for what asks, it is a machine of its own, and no chroot.
-exec chroot "$2" cat
+# The first process has the tree as its root: for what asks, it is a machine of its own, and no chroot. It is ready when it
+# is there, not before: files are put in by way of its root.
+exec chroot "$2" sh -c 'echo ready; exec cat'
 "#;
 
 /// Whether the test `name` can have a tree. Only root can make one: run by others, the test shows nothing, and says so.

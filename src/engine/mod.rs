@@ -2,15 +2,17 @@
 //!
 //! [`Engine`] is the only type that a supervisor needs; [`source::Source`] is what a poller needs. The way of a sample:
 //! [`exchange`] → [`filter`] ([`bound`] and [`estimate`], one for each source) → [`select`] → [`cluster`] →
-//! [`combine`] → [`Decision`], shown in a [`Snapshot`].
+//! [`combine`] → [`Decision`](snapshot::Decision), shown in a [`Snapshot`].
 
 pub mod bound;
 pub mod cluster;
 pub mod combine;
+mod decision;
 pub mod estimate;
 pub mod exchange;
 pub mod filter;
 pub mod leap;
+mod oscillator;
 pub mod select;
 pub mod snapshot;
 pub mod source;
@@ -20,27 +22,13 @@ mod track;
 #[cfg(test)]
 mod tests;
 
-use bound::{Bound, Interval};
-use cluster::{Member, Seen};
 use estimate::Prior;
 use filter::{Filter, Reading};
-use select::{Candidate, Vote};
-use snapshot::{Decision, NoDecision, Snapshot, SourceView, Tally, Unusable};
+use oscillator::Oscillator;
+use snapshot::{NoDecision, Snapshot, SourceView, Tally, Unusable};
 use source::Report;
 use std::collections::{BTreeMap, BTreeSet};
-use time::{Rate, Raw, Span};
-
-/// A source whose newest sample is older than this many polls is no candidate.
-const CANDIDATE_POLLS: i64 = 4;
-
-/// The best survivor stays the best until another one's uncertainty is below this part of its own.
-const LOYALTY: f64 = 0.8;
-
-/// A rate that is not known better than this is that of any oscillator.
-const WORTH_KEEPING: Rate = Rate::from_ppm(20);
-
-/// How much the rate of a quartz may change with the temperature from one hour to the next (one sigma).
-const WARMTH: Rate = Rate::from_ppm(1);
+use time::{Raw, Span};
 
 /// What the engine is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,12 +81,7 @@ pub struct Engine {
     last_decision: Option<Raw>,
     /// Exchanges that began before are not taken.
     unbroken_since: Raw,
-    /// What is known of the oscillator from before the oldest exchange.
-    prior: Prior,
-    /// What will be, when all that it was found from is forgotten.
-    learned: Option<(Raw, Rate)>,
-    /// What the last decision found out about the rate, if that is worth keeping.
-    last_rate: Option<Rate>,
+    oscillator: Oscillator,
 }
 
 /// What the engine remembers of one source.
@@ -138,18 +121,14 @@ impl Engine {
             settings,
             last_decision: None,
             unbroken_since: Raw::from_nanos(i64::MIN),
-            prior: Prior::default(),
-            learned: None,
-            last_rate: None,
+            oscillator: Oscillator::default(),
         }
     }
 
     /// Takes over what an earlier run, or an earlier hour, found out about the oscillator. Estimates lean on it as long as there
     /// are few exchanges, also after [`forget`](Self::forget); bounds never do. What this run knows better already stays.
     pub fn remember_rate(&mut self, prior: Prior) {
-        if prior.sigma < self.prior.sigma {
-            self.prior = prior;
-        }
+        self.oscillator.remember(prior);
     }
 
     /// Goes on with other settings. Sources that are in both keep their history; cycles end at multiples of the new length.
@@ -170,46 +149,16 @@ impl Engine {
     /// Drops all history, and every exchange still to come that began before `now`: what was measured before says nothing
     /// about what follows, since the machine slept or the raw clock paused.
     pub fn forget(&mut self, now: Raw) {
-        // None of what it was found from is left, so nothing counts twice.
-        if let Some(rate) = self.last_rate {
-            self.adopt(rate);
-        }
+        self.oscillator.forget();
         self.begin_anew(now);
     }
 
     fn begin_anew(&mut self, now: Raw) {
-        self.learned = None;
-        self.last_rate = None;
         for state in &mut self.sources {
             state.filter = Filter::default();
         }
         self.last_decision = None;
         self.unbroken_since = now;
-    }
-
-    fn adopt(&mut self, rate: Rate) {
-        self.prior = Prior {
-            rate,
-            sigma: WARMTH,
-        };
-    }
-
-    /// Keeps what a decision says of the rate until it is older than any exchange that is remembered.
-    fn learn(&mut self, decision: &Decision) {
-        let Interval { lo, hi } = decision.rates;
-        let half_width = Rate::from_ppt(hi.as_ppt().saturating_sub(lo.as_ppt()) / 2);
-        self.last_rate = (half_width < WORTH_KEEPING).then_some(decision.rate);
-        let Some(rate) = self.last_rate else {
-            return;
-        };
-        match self.learned {
-            Some((since, _)) if decision.at - since <= filter::MEMORY => {}
-            Some((_, learned)) => {
-                self.adopt(learned);
-                self.learned = Some((decision.at, rate));
-            }
-            None => self.learned = Some((decision.at, rate)),
-        }
     }
 
     /// When [`cycle`](Self::cycle) is to be called next.
@@ -259,7 +208,7 @@ impl Engine {
         let at = last_multiple(self.settings.cycle, now);
         self.next_cycle = at + self.settings.cycle;
 
-        let prior = self.prior;
+        let prior = self.oscillator.prior();
         let readings: Vec<Option<Reading>> = self
             .sources
             .iter_mut()
@@ -281,6 +230,7 @@ impl Engine {
         let outcome = match self.stepped_together(&readings) {
             Some(operators) => {
                 // Not `now`: what a cycle makes of its samples must not depend on when it was called. The rate may be another as well.
+                self.oscillator.distrust();
                 self.begin_anew(at);
                 Err(NoDecision::Stepped { operators })
             }
@@ -295,7 +245,7 @@ impl Engine {
         }
         if let Ok(decision) = &outcome {
             self.last_decision = Some(at);
-            self.learn(decision);
+            self.oscillator.learn(decision);
         }
         Some(Snapshot {
             at,
@@ -319,200 +269,6 @@ impl Engine {
         (stepped > 1 && 2 * stepped > has_stepped.len()).then_some(stepped)
     }
 
-    /// Why a source is no candidate, if it is none.
-    fn unusable(
-        &self,
-        source: &SourceSettings,
-        reading: Option<&Reading>,
-        at: Raw,
-    ) -> Option<Unusable> {
-        let Some(reading) = reading else {
-            return Some(Unusable::NoSample);
-        };
-        if source.noselect {
-            Some(Unusable::NoSelect)
-        } else if at - reading.newest >= source.poll.times(CANDIDATE_POLLS) {
-            Some(Unusable::Stale)
-        } else if reading.fit.bound.half_width() >= self.settings.max_bound {
-            Some(Unusable::TooUncertain)
-        } else {
-            None
-        }
-    }
-
-    /// From readings to a decision; marks in `tallies` what becomes of each candidate, and in `doubted` who creeps.
-    fn decide(
-        &self,
-        at: Raw,
-        readings: &[Option<Reading>],
-        tallies: &mut [Tally],
-        doubted: &mut [bool],
-    ) -> Result<Decision, NoDecision> {
-        let candidates: Vec<(usize, &Reading)> = readings
-            .iter()
-            .enumerate()
-            .filter(|(k, _)| tallies[*k] == Tally::Unusable(Unusable::NoMajority))
-            .filter_map(|(k, reading)| Some((k, reading.as_ref()?)))
-            .collect();
-        if candidates.is_empty() {
-            return Err(NoDecision::NoCandidates);
-        }
-        let voters: Vec<Candidate> = candidates
-            .iter()
-            .map(|(k, reading)| Candidate {
-                operator: &self.settings.sources[*k].operator,
-                bound: reading.fit.bound,
-                rates: reading.fit.rates,
-                coarse: self.settings.sources[*k].coarse,
-            })
-            .collect();
-        let selection = select::select(&voters).ok_or_else(|| NoDecision::NoMajority {
-            votes: voters
-                .iter()
-                .map(|voter| voter.operator)
-                .collect::<BTreeSet<_>>()
-                .len(),
-        })?;
-        for ((k, _), truechimer) in candidates.iter().zip(&selection.truechimers) {
-            tallies[*k] = if *truechimer {
-                Tally::Outlier
-            } else {
-                Tally::Falseticker
-            };
-        }
-        if selection.agreeing < self.needed {
-            return Err(NoDecision::TooFewAgreeing {
-                agreeing: selection.agreeing,
-                needed: self.needed,
-            });
-        }
-        let half_width = selection.bound.half_width();
-        if half_width >= self.settings.max_bound {
-            return Err(NoDecision::TooUncertain { half_width });
-        }
-
-        let survivors = self.cluster(&candidates, tallies, doubted, selection.bound);
-        let best = self.best_of(&survivors);
-        for (k, ..) in &survivors {
-            tallies[*k] = if Some(*k) == best {
-                Tally::Best
-            } else {
-                Tally::Survivor
-            };
-        }
-        let last = self.last_decision;
-        if !survivors
-            .iter()
-            .any(|(_, reading, _)| last.is_none_or(|last| reading.newest > last))
-        {
-            return Err(NoDecision::NothingNew);
-        }
-        combined(
-            at,
-            &survivors,
-            selection.bound,
-            self.common_rates(&candidates),
-        )
-        .ok_or(NoDecision::NoCandidates)
-    }
-
-    /// The truechimers (marked as outliers so far) that survive clustering. Coarse ones only if there are no others.
-    fn cluster<'a>(
-        &self,
-        candidates: &[(usize, &'a Reading)],
-        tallies: &[Tally],
-        doubted: &mut [bool],
-        bound: Bound,
-    ) -> Vec<(usize, &'a Reading, Member)> {
-        let is_coarse = |k: usize| self.settings.sources[k].coarse;
-        let truechimers = || {
-            candidates
-                .iter()
-                .filter(|(k, _)| tallies[*k] == Tally::Outlier)
-        };
-        let all_coarse = truechimers().all(|(k, _)| is_coarse(*k));
-        let heard: Vec<(usize, &Reading)> = truechimers()
-            .filter(|(k, _)| all_coarse || !is_coarse(*k))
-            .copied()
-            .collect();
-        let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
-        let seen: Vec<Seen> = heard
-            .iter()
-            .map(|(k, reading)| Seen {
-                operator: &self.settings.sources[*k].operator,
-                rate: slope(reading.estimate.rate),
-                sigma: slope(reading.estimate.rate_error),
-                doubted: doubted[*k],
-                prefer: self.settings.sources[*k].prefer,
-            })
-            .collect();
-        let agrees = cluster::of_common_rate(&seen);
-        for ((k, _), agrees) in heard.iter().zip(&agrees) {
-            doubted[*k] = !agrees;
-        }
-        let members: Vec<(usize, &Reading, Member)> = heard
-            .iter()
-            .zip(agrees)
-            .filter_map(|(heard, agrees)| agrees.then_some(heard))
-            .map(|&(k, reading)| {
-                let member = Member {
-                    offset_s: (reading.estimate.theta - bound.middle()).as_secs_f64(),
-                    jitter_s: reading.estimate.jitter.as_secs_f64(),
-                    uncertainty_s: reading.fit.bound.half_width().as_secs_f64(),
-                    loyal: self.sources[k].survived,
-                    prefer: self.settings.sources[k].prefer,
-                };
-                (k, reading, member)
-            })
-            .collect();
-        let survives = cluster::survivors(
-            &members
-                .iter()
-                .map(|(.., member)| *member)
-                .collect::<Vec<_>>(),
-        );
-        members
-            .into_iter()
-            .zip(survives)
-            .filter_map(|(member, survives)| survives.then_some(member))
-            .collect()
-    }
-
-    /// The survivor that counts most: a preferred one before others, then the surest; the last best one if it is as good.
-    fn best_of(&self, survivors: &[(usize, &Reading, Member)]) -> Option<usize> {
-        let rank = |k: usize, member: &Member| {
-            let loyalty = if self.sources[k].was_best {
-                LOYALTY
-            } else {
-                1.0
-            };
-            (!member.prefer, loyalty * member.uncertainty_s)
-        };
-        survivors
-            .iter()
-            .map(|(k, _, member)| (*k, rank(*k, member)))
-            .min_by(|(_, a), (_, b)| a.0.cmp(&b.0).then_with(|| a.1.total_cmp(&b.1)))
-            .map(|(k, _)| k)
-    }
-
-    /// The range of the oscillator's rate by the rule that makes the published bound: no minority can forge it.
-    fn common_rates(&self, candidates: &[(usize, &Reading)]) -> Option<Interval<Rate>> {
-        let mut by_operator: BTreeMap<&str, Vec<Interval<Rate>>> = BTreeMap::new();
-        for (k, reading) in candidates {
-            let operator = self.settings.sources[*k].operator.as_str();
-            by_operator
-                .entry(operator)
-                .or_default()
-                .push(reading.fit.rates);
-        }
-        select::of_honest_majority(
-            &by_operator
-                .into_values()
-                .map(Vote::union)
-                .collect::<Vec<_>>(),
-        )
-    }
-
     fn views(&self, readings: Vec<Option<Reading>>, tallies: Vec<Tally>) -> Vec<SourceView> {
         let configured = self.settings.sources.iter().zip(&self.sources);
         configured
@@ -527,40 +283,6 @@ impl Engine {
             })
             .collect()
     }
-}
-
-/// One decision out of the survivors', clamped into what all of them allow if there is such a thing, and in any case into
-/// the published bound.
-fn combined(
-    at: Raw,
-    survivors: &[(usize, &Reading, Member)],
-    bound: Bound,
-    common_rates: Option<Interval<Rate>>,
-) -> Option<Decision> {
-    let members: Vec<(Member, f64)> = survivors
-        .iter()
-        .map(|(_, reading, member)| (*member, reading.estimate.rate.as_ppt() as f64))
-        .collect();
-    let mean = combine::combine(&members)?;
-    let theta = bound.middle() + Span::from_secs_f64(mean.offset_s);
-    let in_common = survivors.iter().try_fold(bound, |common, (_, reading, _)| {
-        common.intersection(&reading.fit.bound)
-    });
-    let rate = Rate::from_ppt(mean.rate.round() as i64);
-    // The rates need not have a majority of their own; then any rate is possible.
-    let rates = common_rates.unwrap_or(Interval {
-        lo: Rate::from_ppt(-bound::MAX_RATE.as_ppt()),
-        hi: bound::MAX_RATE,
-    });
-    Some(Decision {
-        at,
-        theta: in_common.unwrap_or(bound).clamp(theta),
-        bound,
-        rate: rates.clamp(rate),
-        rates,
-        jitter: Span::from_secs_f64(mean.jitter_s),
-        leap: leap::majority(survivors.iter().filter_map(|(_, reading, _)| reading.leap)),
-    })
 }
 
 /// The last multiple of `cycle` that is not after `now`.

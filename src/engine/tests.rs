@@ -1,7 +1,10 @@
 //! The engine as a whole, driven with a virtual clock: what a supervisor may rely on.
 
+use super::bound::Interval;
+use super::cluster::Member;
+use super::decision::combined;
 use super::leap::Leap;
-use super::time::{Theta, Utc};
+use super::time::{Rate, Theta, Utc};
 use super::*;
 use crate::engine::exchange::Exchange;
 use crate::engine::source::Fault;

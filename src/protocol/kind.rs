@@ -118,6 +118,19 @@ impl Kind {
         }
     }
 
+    /// Where its time stands, for people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::WebNtp | Self::Nict => "JSON that answers our time",
+            Self::HtpTime => "JSON",
+            Self::HttpsTime => "the header X-HTTPSTIME",
+            Self::XTime => "the header X-Time",
+            Self::Text => "plain text",
+            Self::Ntp => "packets over UDP",
+            Self::HttpDate => "the header Date, whole seconds",
+        }
+    }
+
     /// The kind that is called `name`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)

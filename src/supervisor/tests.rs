@@ -8,6 +8,7 @@ use crate::config::{Shm, Sock, Source, State};
 use crate::engine::exchange::Exchange;
 use crate::engine::source::Failure;
 use crate::output::recorder::Recorder;
+use crate::protocol::kind::Kind;
 use crate::sys::clock::{Readings, SystemClocks};
 use crate::sys::sock::Listener;
 use std::collections::HashMap;
@@ -142,7 +143,10 @@ impl Clocks for World {
 fn config(names: &[&str]) -> Config {
     let source = |(k, name): (usize, &&str)| {
         let url = format!("http://127.0.0.{}/", k + 1).parse().expect("a URL");
-        Source::new(name, url, CYCLE)
+        Source {
+            protocol: Some(Kind::WebNtp),
+            ..Source::new(name, url, CYCLE)
+        }
     };
     Config {
         cycle: CYCLE,

@@ -19,7 +19,15 @@ use url::{Host, Url};
 #[derive(Default)]
 struct Seen {
     names: HashMap<String, usize>,
-    servers: HashMap<(Url, AddressFamily), Vec<(Option<Protocol>, usize)>>,
+    servers: HashMap<(Url, AddressFamily), Vec<Question>>,
+}
+
+/// How a server is asked, and by the source on which line.
+#[derive(Clone, Copy)]
+struct Question {
+    /// None if that is to be found out.
+    protocol: Option<Protocol>,
+    line: usize,
 }
 
 /// Checks them all. Polls follow the `cycle` if they are not given.
@@ -107,18 +115,22 @@ fn checked_url(raw: &raw::Source<'_>, seen: &mut Seen, report: &mut Report) -> O
             return None;
         }
     };
-    let kind = value(&raw.protocol).or(Protocol::of_scheme(url.scheme()));
+    let protocol = value(&raw.protocol).or(Protocol::of_scheme(url.scheme()));
     let server = (url.clone(), value(&raw.address_family).unwrap_or_default());
     let line = report.line(given.offset);
     let asked = seen.servers.entry(server).or_default();
     // One that is to be found out may turn out to be any.
-    let same = |(other, _): &&(Option<Protocol>, usize)| {
-        *other == kind || kind.is_none() || other.is_none()
+    let is_same = |other: &&Question| {
+        other.protocol == protocol || protocol.is_none() || other.protocol.is_none()
     };
-    let first = asked.iter().find(same).copied();
-    asked.push((kind, line));
-    if let Some((other, first)) = first {
-        let remedy = match other == kind {
+    let first = asked.iter().find(is_same).copied();
+    asked.push(Question { protocol, line });
+    if let Some(Question {
+        protocol: other,
+        line: first,
+    }) = first
+    {
+        let remedy = match other == protocol {
             true => "remove one of the two",
             false => "remove one of the two, or name the protocol of both",
         };

@@ -394,6 +394,29 @@ mod tests {
     }
 
     #[test]
+    fn a_source_whose_protocol_is_being_found_out_says_so_unless_it_gives_trouble() {
+        let mut status = rig::silent();
+        let silent = Report::new(&status, status.clock.raw).sources;
+        status.ledger.sources[0].protocol = None;
+        let told = |status: &Status| {
+            let source = Report::new(status, status.clock.raw).sources.remove(0);
+            (source.protocol, source.reason)
+        };
+        assert_eq!(silent[0].protocol, "webntp");
+        status.snapshot.sources[0].trouble = None;
+        let reason = Some("finding out the protocol".to_owned());
+        assert_eq!(told(&status), (String::new(), reason));
+        let table = Report::new(&status, status.clock.raw).long_table();
+        assert!(
+            table.contains("/json, protocol not known yet, operator"),
+            "{table}"
+        );
+        let trouble = Some("no answer".to_owned());
+        status.snapshot.sources[0].trouble.clone_from(&trouble);
+        assert_eq!(told(&status).1, trouble);
+    }
+
+    #[test]
     fn polls_are_counted_by_their_end() {
         let status = rig::status();
         let report = Report::new(&status, status.clock.raw);

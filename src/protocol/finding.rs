@@ -21,6 +21,8 @@ pub struct Finding {
     question: Question,
     /// The URL itself was answered, and not with a time.
     has_page: bool,
+    /// The well-known place was answered as well, and not with a time: portals have something to say to everything.
+    says_anything: bool,
 }
 
 /// Why nothing is settled.
@@ -98,8 +100,9 @@ impl Finding {
             Ok((fields, body)) => {
                 match could_be(self.question.kinds(), request, fields, body, plausible) {
                     _ if !is_verified && is_page(fields, body) => Err(Undecided::Page),
-                    Ok(Some(kind)) if kind == Kind::HttpDate && !self.has_page => {
-                        Err(Undecided::NoTime)
+                    Ok(Some(Kind::HttpDate)) if !self.has_page => Err(Undecided::NoTime),
+                    Ok(Some(Kind::HttpDate)) if self.says_anything && !is_verified => {
+                        Err(Undecided::Page)
                     }
                     Ok(found) => Ok((found, true)),
                     Err(refusal) => Err(refusal.into()),
@@ -114,6 +117,7 @@ impl Finding {
             (Some(kind), _) => Ok(Some(kind)),
             (None, Some(next)) => {
                 self.has_page |= came && self.question.is_for_the_page();
+                self.says_anything |= came && self.question == Question::WellKnown;
                 self.question = next;
                 Ok(None)
             }

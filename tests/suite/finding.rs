@@ -11,7 +11,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::fake::{Authority, Dialect, FakeUpstream, Fault, OsClock, SECOND_NS, Setup, Tls};
+use crate::fake::{
+    Authority, Dialect, FakeUpstream, Fault, HttpShape, KeepAlive, OsClock, SECOND_NS, Setup, Tls,
+};
 use crate::host::process::Process;
 use crate::host::{deadline, sandbox, webntpd};
 
@@ -219,6 +221,54 @@ fn nothing_that_passes_settles_a_protocol_and_what_comes_after_it_does() {
             daemon.wait_line("was found to speak webntp", LIMIT);
         }
         assert_eq!(elsewhere.served(), 0, "another host may speak anything");
+    });
+}
+
+#[test]
+fn a_redirect_within_the_host_and_a_server_that_closes_after_each_reply_are_no_obstacles() {
+    sandbox::run(|| {
+        let moved = fake(Dialect::Text, None);
+        moved.set_fault_for(Fault::Redirect("/elsewhere".to_owned()), 1);
+        let brusque = [true, false].map(|announced| {
+            let keep_alive = Some(KeepAlive {
+                requests: 1,
+                announced,
+            });
+            FakeUpstream::start(Setup {
+                dialect: Dialect::XTime,
+                http: HttpShape {
+                    keep_alive,
+                    ..HttpShape::plain()
+                },
+                ..Setup::with_clock(OsClock { offset_ns: 0 })
+            })
+        });
+        let text = source("moved", &moved.url("http", "/time"), "")
+            + &source("closes", &brusque[0].url("http", "/"), "")
+            + &source("hangs-up", &brusque[1].url("http", "/"), "");
+        let text = format!("cycle = '1s'\n{text}");
+        let lines = checked(&text);
+        let found = [
+            "moved: speaks text",
+            "closes: speaks x-time",
+            "hangs-up: speaks x-time",
+        ];
+        for (line, found) in lines.iter().zip(found) {
+            assert!(line.starts_with(&format!("source {found} (")), "{line}");
+        }
+        assert_eq!(moved.served(), 3, "one of them is the redirect");
+        let mut daemon = webntpd::start(Path::new(DIR), &text);
+        for name in ["moved", "closes", "hangs-up"] {
+            let answers = format!("source {name}: answers");
+            let said = deadline::poll(LIMIT, || daemon.log().contains(&answers).then_some(()));
+            assert!(said.is_some(), "{}", daemon.log());
+        }
+        assert!(
+            !daemon.log().contains("still to be found out"),
+            "{}",
+            daemon.log()
+        );
+        daemon.assert_running();
     });
 }
 

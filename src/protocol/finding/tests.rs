@@ -138,6 +138,15 @@ fn a_page_in_clear_text_is_a_portals_until_told_otherwise() {
     // Also if it only shows up at the end, and if something in it looks like a time.
     let late = [text("hello"), text("hello"), status(404), page()];
     assert_eq!(find(&late, IN_CLEAR), Err(Undecided::Page));
+    // Also if it is none for people: what answers everything alike is no server of anything.
+    let alike = [
+        text("success"),
+        text("success"),
+        text("success"),
+        came(&[DATE], ""),
+    ];
+    assert_eq!(find(&alike, IN_CLEAR), Err(Undecided::Page));
+    assert_eq!(find(&alike, VERIFIED), Ok(Kind::HttpDate));
     let timely = came(&[HTML, ("X-Time", b"1893456001285")], STAMP);
     assert_eq!(find(&[timely], IN_CLEAR), Err(Undecided::Page));
 }

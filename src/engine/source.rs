@@ -166,7 +166,7 @@ impl Source {
     }
 
     /// The same for a server that was last asked at `last`, by somebody else.
-    pub fn asked_before(self, last: Raw) -> Self {
+    pub fn asked_at(self, last: Raw) -> Self {
         Self {
             last_asked: Some(last),
             ..self
@@ -510,7 +510,7 @@ mod tests {
 
     #[test]
     fn waking_a_source_that_somebody_else_has_just_asked_asks_it_not_twice_in_a_second() {
-        let mut source = Source::new(PACE, at(11), 1).asked_before(at(10));
+        let mut source = Source::new(PACE, at(11), 1).asked_at(at(10));
         source.wake(at(10));
         assert_eq!(source.next(at(10)), Action::Wait(at(11)));
     }

@@ -192,7 +192,7 @@ impl Roster {
         let place = self.entries.iter().position(|entry| entry.id == id)?;
         self.entries[place].found = Some(kind);
         let config = self.entries[place].settled();
-        let source = Self::schedule(&config, id, at + LEAST_APART).asked_before(at);
+        let source = Self::schedule(&config, id, at + LEAST_APART).asked_at(at);
         let handle = Arc::clone(&self.entries[place].handle);
         handle.pulse.promise(at);
         let task = self.spawn(id, source, server, &handle);

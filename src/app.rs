@@ -4,7 +4,7 @@ use crate::config::{self, Config, Control, Metrics, Output, Source};
 use crate::engine::time::Utc;
 use crate::net::{Deadlines, KnownTime, Target, Tls};
 use crate::output::{ShmSink, Sink, SinkError, SockSink};
-use crate::poller::{Ask, Upstream, UpstreamSettings};
+use crate::poller::{Ask, Finder, Upstream, UpstreamSettings};
 use crate::status::Status;
 use crate::status::control::{BindError, ControlSocket};
 use crate::status::metrics::MetricsServer;
@@ -49,13 +49,15 @@ impl World for Live {
             .with_context(|| format!("source {}", source.name))?;
         let target = target.with_address_family(source.address_family);
         let settings = UpstreamSettings {
-            kind: source.protocol,
+            kind: source.protocol.unwrap_or_default(),
             rounding: source.rounding,
             offset: source.offset,
             deadlines: Deadlines::each(source.timeout),
         };
-        let upstream = Upstream::new(target, tls, settings);
-        Ok(Box::new(upstream))
+        Ok(match source.protocol {
+            Some(_) => Box::new(Upstream::new(target, tls, settings)),
+            None => Box::new(Finder::new(target, tls, settings)),
+        })
     }
 
     fn output(&mut self, output: &Output) -> (Box<dyn Sink>, Result<(), SinkError>) {

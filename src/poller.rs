@@ -1,16 +1,20 @@
 //! One task for each source: carries out what the source's machine asks for, nothing else.
 //!
-//! In: a schedule and where to ask. Out: a [`Report`] at the end of every poll. It judges no sample.
+//! In: a schedule and where to ask. Out: a [`Report`] at the end of every poll; before the first one, where that is not known, what
+//! the server speaks. It judges no sample.
 
+mod finder;
 mod pulse;
 mod upstream;
 
+pub use finder::Finder;
 pub use upstream::{Trouble, Upstream, UpstreamSettings};
 
 use crate::engine::SourceId;
 use crate::engine::exchange::Exchange;
 use crate::engine::source::{Action, Failure, Report, Source};
 use crate::engine::time::{Raw, Span};
+use crate::protocol::kind::Kind;
 use crate::sys::clock::{raw_now, sleep_until};
 use pulse::Pulse;
 use std::pin::Pin;
@@ -27,6 +31,8 @@ pub struct Poller {
     pub server: Box<dyn Ask>,
     /// Where the polls' ends are told.
     pub reports: mpsc::Sender<PollEnd>,
+    /// Where it is told what the server speaks, if that had to be found out.
+    pub findings: mpsc::Sender<Found>,
     /// How the supervisor reaches it.
     pub handle: Arc<Handle>,
 }
@@ -45,6 +51,12 @@ pub trait Ask: Send {
     /// Runs one exchange.
     fn exchange(&mut self) -> Pin<Box<dyn Future<Output = Result<Exchange, Failure>> + Send + '_>>;
 
+    /// Asks one question of what the server speaks, if that is not known: no exchange can be run before. Gives the kind once it is
+    /// known.
+    fn find_out(&mut self) -> Option<FindingOut<'_>> {
+        None
+    }
+
     /// Drops what is kept between exchanges.
     fn close(&mut self);
 
@@ -52,15 +64,31 @@ pub trait Ask: Send {
     fn limit(&self) -> Span;
 }
 
+/// A question of what a server speaks.
+pub type FindingOut<'a> = Pin<Box<dyn Future<Output = Result<Option<Kind>, Failure>> + Send + 'a>>;
+
 impl Poller {
-    /// Runs until nobody listens to the reports any more.
+    /// Runs until nobody listens to the reports any more, or until it has found out what the server speaks: that changes how it is
+    /// asked, and another poller takes over.
     pub async fn run(mut self) {
         loop {
             let now = raw_now();
             match self.source.next(now) {
                 Action::Exchange(ticket) => {
                     self.handle.pulse.promise(now + self.server.limit());
-                    let result = self.server.exchange().await;
+                    let finding = match self.server.find_out() {
+                        Some(finding) => Some(finding.await),
+                        None => None,
+                    };
+                    let result = match finding {
+                        None => self.server.exchange().await,
+                        Some(Err(failure)) => Err(failure),
+                        Some(Ok(None)) => {
+                            self.source.goes_on(ticket, raw_now());
+                            continue;
+                        }
+                        Some(Ok(Some(kind))) => return self.found(kind).await,
+                    };
                     self.source.completed(ticket, raw_now(), result);
                 }
                 Action::Wait(until) => {
@@ -83,6 +111,20 @@ impl Poller {
     }
 }
 
+impl Poller {
+    async fn found(self, kind: Kind) {
+        let found = Found {
+            source: self.id,
+            kind,
+            server: self.server,
+            at: raw_now(),
+        };
+        self.handle.pulse.promise(found.at);
+        // If nobody listens, all ends.
+        let _ = self.findings.send(found).await;
+    }
+}
+
 impl Handle {
     /// For a poller that will have its first turn at once.
     pub fn new(now: Raw) -> Self {
@@ -99,4 +141,16 @@ pub struct PollEnd {
     pub source: SourceId,
     /// With or without a sample.
     pub report: Report,
+}
+
+/// What a server speaks.
+pub struct Found {
+    /// Which source.
+    pub source: SourceId,
+    /// What it speaks.
+    pub kind: Kind,
+    /// The server, with the connection to it.
+    pub server: Box<dyn Ask>,
+    /// When it was asked last.
+    pub at: Raw,
 }

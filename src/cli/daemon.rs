@@ -1,6 +1,6 @@
 //! The command line of `webntpd`.
 
-use super::{Exit, LogArguments, demo, run_to_end};
+use super::{Exit, LogArguments, demo, protocols, run_to_end};
 use crate::app::{self, Live};
 use crate::config::{Config, Level};
 use crate::status::words::count;
@@ -30,7 +30,8 @@ struct Arguments {
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
 
-    /// Check the configuration and exit: 0 if it is good, 78 if not
+    /// Check the configuration and exit: 0 if it is good, 78 if not. Of each source that names no protocol, ask its server and say
+    /// what it speaks
     #[arg(long)]
     check: bool,
 
@@ -83,9 +84,27 @@ fn check(path: &Path) -> ExitCode {
                 path.display(),
                 inventory(&config)
             );
+            tell_protocols(&config);
             Exit::Done.into()
         }
         Err(code) => code,
+    }
+}
+
+/// Tells what the sources speak that do not say so. A server that cannot be asked now is no fault of the configuration.
+fn tell_protocols(config: &Config) {
+    if protocols::are_named(config) {
+        return;
+    }
+    match run_to_end(async { Ok(protocols::found(config).await) }) {
+        Ok(lines) => {
+            for line in lines {
+                let _ = writeln!(std::io::stdout(), "{line}");
+            }
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error:#}");
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use super::daemon::commands;
 use super::run_to_end;
 use crate::app::Live;
-use crate::config::{Config, Shm, Source, State};
+use crate::config::{Config, Protocol, Shm, Source, State};
 use crate::engine::time::Span;
 use crate::output::ShmSink;
 use crate::server::{Server, ServerClock};
@@ -86,7 +86,10 @@ async fn start_servers(tasks: &mut JoinSet<()>) -> anyhow::Result<Vec<Source>> {
             .with_context(|| format!("cannot listen on {host}"))?;
         let url = format!("{scheme}://{}/", server.local_addr());
         let url = Url::parse(&url).expect("an address makes a URL");
-        sources.push(Source::new(name, url, POLL));
+        sources.push(Source {
+            protocol: Some(Protocol::WebNtp),
+            ..Source::new(name, url, POLL)
+        });
         tasks.spawn(server.run(std::future::pending()));
     }
     Ok(sources)

@@ -44,6 +44,7 @@ use reader::Daemon;
 use rights::Person;
 use segment::Sock;
 use source::{Unfit, Visit};
+pub(super) use source::{known_time, reach};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -118,7 +119,7 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
         Some(config) if !arguments.no_network => config.sources.clone(),
         _ => Vec::new(),
     };
-    let known = config.map(source::known_time).unwrap_or_default();
+    let known = config.map(known_time).unwrap_or_default();
     let (visits, local) = tokio::try_join!(
         visit_all(sources, &known),
         Local::look(outputs, socket, person)

@@ -9,6 +9,7 @@ mod feed;
 mod leap_seconds;
 #[cfg(test)]
 mod manual;
+mod protocols;
 mod query;
 mod replay;
 mod serve;

@@ -111,10 +111,10 @@ pub struct Source {
     /// `name`: what people call it (1 to 32 visible characters, unique).
     pub name: String,
     /// `url`: where it is (http, https, ws, wss or ntp; no user, password, fragment). No other source has the
-    /// same `url`, `protocol` and `address-family`.
+    /// same `url` and `address-family`, unless both name a `protocol` and not the same.
     pub url: Url,
-    /// `protocol`: what it speaks (default `webntp`).
-    pub protocol: Protocol,
+    /// `protocol`: what it speaks (default what the scheme of `url` tells). None where that is to be found out, over HTTP.
+    pub protocol: Option<Protocol>,
     /// `min-poll`: shortest time between two exchanges, which is the usual one (1 s to 1024 s, default
     /// `cycle`, or `max-poll` if that is shorter). The floor of one second is courtesy to the server.
     pub min_poll: Span,
@@ -279,7 +279,7 @@ impl Source {
     pub fn new(name: &str, url: Url, poll: Span) -> Self {
         Self {
             name: name.to_owned(),
-            protocol: Protocol::WebNtp,
+            protocol: Protocol::of_scheme(url.scheme()),
             min_poll: poll,
             max_poll: poll.max(DEFAULT_MAX_POLL),
             burst: true,

@@ -408,7 +408,7 @@ pub(super) static PROTOCOL: Key<Choice<Protocol>> = Key {
         ("http-date", Protocol::HttpDate),
         ("ntp", Protocol::Ntp),
     ]),
-    without: Without::Is("\"webntp\""),
+    without: Without::Depends("found out from the url and the first replies", "\"webntp\""),
 };
 pub(super) static POLL: Key<Length> = Key {
     name: "poll",

@@ -19,7 +19,15 @@ use url::{Host, Url};
 #[derive(Default)]
 struct Seen {
     names: HashMap<String, usize>,
-    servers: HashMap<(Url, Protocol, AddressFamily), usize>,
+    servers: HashMap<(Url, AddressFamily), Vec<Question>>,
+}
+
+/// How a server is asked, and by the source on which line.
+#[derive(Clone, Copy)]
+struct Question {
+    /// None if that is to be found out.
+    protocol: Option<Protocol>,
+    line: usize,
 }
 
 /// Checks them all. Polls follow the `cycle` if they are not given.
@@ -45,7 +53,8 @@ fn checked_source(
 ) -> Option<Source> {
     let name = checked_name(raw, seen, report);
     let url = checked_url(raw, seen, report);
-    let kind = value(&raw.protocol).or(url.as_ref().map(|url| Protocol::usual(url.scheme())));
+    let of_scheme = |url: &Url| Protocol::of_scheme(url.scheme());
+    let kind = value(&raw.protocol).or(url.as_ref().and_then(of_scheme));
     let (min_poll, max_poll) = checked_polls(raw, kind.unwrap_or_default(), cycle, report);
     let operator = checked_operator(raw, report);
     let ca_file = checked_ca_file(raw, url.as_ref(), ca_file_check, report);
@@ -56,7 +65,7 @@ fn checked_source(
     source.max_poll = max_poll;
     source.ca_file = ca_file;
     source.operator = operator.unwrap_or(source.operator);
-    source.protocol = kind.unwrap_or(source.protocol);
+    source.protocol = kind;
     source.burst = value(&raw.burst).unwrap_or(source.burst);
     source.prefer = value(&raw.prefer).unwrap_or(source.prefer);
     source.noselect = value(&raw.noselect).unwrap_or(source.noselect);
@@ -106,17 +115,28 @@ fn checked_url(raw: &raw::Source<'_>, seen: &mut Seen, report: &mut Report) -> O
             return None;
         }
     };
-    let server = (
-        url.clone(),
-        value(&raw.protocol).unwrap_or(Protocol::usual(url.scheme())),
-        value(&raw.address_family).unwrap_or_default(),
-    );
+    let protocol = value(&raw.protocol).or(Protocol::of_scheme(url.scheme()));
+    let server = (url.clone(), value(&raw.address_family).unwrap_or_default());
     let line = report.line(given.offset);
-    let first = *seen.servers.entry(server).or_insert(line);
-    if first != line {
+    let asked = seen.servers.entry(server).or_default();
+    // One that is to be found out may turn out to be any.
+    let is_same = |other: &&Question| {
+        other.protocol == protocol || protocol.is_none() || other.protocol.is_none()
+    };
+    let first = asked.iter().find(is_same).copied();
+    asked.push(Question { protocol, line });
+    if let Some(Question {
+        protocol: other,
+        line: first,
+    }) = first
+    {
+        let remedy = match other == protocol {
+            true => "remove one of the two",
+            false => "remove one of the two, or name the protocol of both",
+        };
         let fault = Fault::new(
             format!("is asked by the source on line {first} already"),
-            "remove one of the two",
+            remedy,
         );
         raw.table.add_about("url", given.offset, fault, report);
     }

@@ -129,7 +129,7 @@ fn every_key_is_read() {
             Source {
                 name: "東京".to_owned(),
                 url: "wss://a:81/b?c".parse().expect("a URL"),
-                protocol: Protocol::WebNtp,
+                protocol: Some(Protocol::WebNtp),
                 min_poll: Span::from_secs(2),
                 max_poll: Span::from_secs(1_024),
                 burst: false,
@@ -145,7 +145,7 @@ fn every_key_is_read() {
             Source {
                 name: "b".to_owned(),
                 url: "http://b.example./".parse().expect("a URL"),
-                protocol: Protocol::WebNtp,
+                protocol: None,
                 min_poll: Span::from_secs(60),
                 max_poll: Span::from_secs(64),
                 burst: true,
@@ -258,7 +258,7 @@ fn a_url_of_ntp_needs_no_protocol_and_suffers_no_other() {
     let text = "cycle = \"4s\"\n[[source]]\nname = \"a\"\nurl = \"ntp://A.example/\"\n";
     let config = parse(text, "f").expect("nothing is wrong");
     let source = &config.sources[0];
-    assert_eq!(source.protocol, Protocol::Ntp);
+    assert_eq!(source.protocol, Some(Protocol::Ntp));
     assert_eq!(
         (source.operator.as_str(), source.url.as_str()),
         ("a.example", "ntp://a.example")
@@ -318,7 +318,22 @@ fn each_protocol_is_read_by_its_name() {
             protocol.name()
         );
         let config = parse(&text, "f").expect("nothing is wrong");
-        assert_eq!(config.sources[0].protocol, protocol);
+        assert_eq!(config.sources[0].protocol, Some(protocol));
+    }
+}
+
+#[test]
+fn what_is_spoken_is_open_where_neither_the_scheme_nor_the_file_says_it() {
+    for (scheme, protocol) in [
+        ("http", None),
+        ("https", None),
+        ("ws", Some(Protocol::WebNtp)),
+        ("wss", Some(Protocol::WebNtp)),
+        ("ntp", Some(Protocol::Ntp)),
+    ] {
+        let text = format!("[[source]]\nname = \"a\"\nurl = \"{scheme}://a\"");
+        let config = parse(&text, "f").expect("nothing is wrong");
+        assert_eq!(config.sources[0].protocol, protocol, "{scheme}");
     }
 }
 

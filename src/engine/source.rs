@@ -29,7 +29,7 @@ pub struct Pace {
 const BURST_APART: Span = Span::from_secs(2);
 
 /// No server's turn comes sooner than this after its last one was due.
-const LEAST_APART: Span = Span::from_secs(1);
+pub const LEAST_APART: Span = Span::from_secs(1);
 
 /// What the driver is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -165,6 +165,14 @@ impl Source {
         Action::Exchange(Ticket(self.serial))
     }
 
+    /// The same for a server that was last asked at `last`, by somebody else.
+    pub fn asked_at(self, last: Raw) -> Self {
+        Self {
+            last_asked: Some(last),
+            ..self
+        }
+    }
+
     /// Asks again as soon as manners allow, and begins a new burst: history is gone, or there is reason to hope that what failed
     /// will work.
     pub fn wake(&mut self, now: Raw) {
@@ -215,6 +223,18 @@ impl Source {
                 self.end_poll(Report::Missed { fault, reason });
             }
         }
+    }
+
+    /// Takes back the ticket of an exchange that was a question before the measurement: what follows it is asked as soon as manners
+    /// allow, and the poll has not ended.
+    pub fn goes_on(&mut self, ticket: Ticket, now: Raw) {
+        if !self.is_out || ticket.0 != self.serial {
+            return;
+        }
+        self.is_out = false;
+        self.serial += 1;
+        self.retried = false;
+        self.due = now + LEAST_APART;
     }
 
     fn end_poll(&mut self, report: Report) {
@@ -468,6 +488,31 @@ mod tests {
         let mut source = Source::new(PACE, at(0), 1);
         source.wake(at(-50));
         assert!(matches!(source.next(at(0)), Action::Exchange(_)));
+    }
+
+    #[test]
+    fn what_follows_a_question_is_asked_a_second_later_and_failures_still_count() {
+        let mut source = Source::new(PACE, at(0), 1);
+        poll(&mut source, at(0), Err(failure(Aftermath::Usable)));
+        let mut now = source.due;
+        for _ in 0..3 {
+            let ticket = ask(&mut source, now);
+            source.goes_on(ticket, now);
+            assert_eq!(source.next(now), Action::Wait(now + LEAST_APART));
+            now = source.due;
+        }
+        let (_, wait) = poll(&mut source, now, Err(failure(Aftermath::Usable)));
+        assert!(wait >= PACE.poll.times(2), "{wait:?}");
+        let ticket = Ticket(source.serial);
+        source.goes_on(ticket, now);
+        assert!(source.due > now + LEAST_APART, "no such ticket is out");
+    }
+
+    #[test]
+    fn waking_a_source_that_somebody_else_has_just_asked_asks_it_not_twice_in_a_second() {
+        let mut source = Source::new(PACE, at(11), 1).asked_at(at(10));
+        source.wake(at(10));
+        assert_eq!(source.next(at(10)), Action::Wait(at(11)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::engine::source::{Aftermath, Failure, Fault, MAX_RETRY_AFTER};
 use crate::engine::time::Span;
 use crate::net::{Answer, Connection, Deadlines, Error, Target, Tls, nonce};
 use crate::poller::Ask;
+use crate::protocol::finding::Undecided;
 use crate::protocol::kind::Kind;
 use crate::protocol::plausible::Plausible;
 use crate::protocol::refusal::Refusal;
@@ -67,13 +68,19 @@ pub struct Trouble {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Cause {
+pub(super) enum Cause {
     #[error(transparent)]
     Net(Error),
     #[error(transparent)]
     Refused(Refusal),
     #[error(transparent)]
     Impossible(#[from] Impossible),
+    /// The reply does not tell what the server speaks.
+    #[error("{0}; its protocol is still to be found out")]
+    Undecided(Undecided),
+    /// No reply came that could have told what the server speaks.
+    #[error("{0}; its protocol is still to be found out")]
+    Unasked(Error),
 }
 
 impl Upstream {
@@ -90,16 +97,23 @@ impl Upstream {
 
     /// Runs one exchange, on the kept connection or a new one; a handshake is never part of what is measured.
     pub async fn exchange(&mut self) -> Result<Exchange, Trouble> {
-        self.measure().await.map_err(|error| {
-            let connection = match (&error, &self.connection) {
-                (Cause::Net(Error::Closed), _) => Aftermath::Stale,
-                // Followed only when connecting: the next exchange does.
-                (Cause::Refused(Refusal::Redirect { .. }), _) => Aftermath::Broken,
-                (_, Some(connection)) if connection.is_open() => Aftermath::Usable,
-                _ => Aftermath::Broken,
-            };
-            Trouble { error, connection }
-        })
+        let measured = self.measure().await;
+        measured.map_err(|error| self.trouble(error))
+    }
+
+    pub(super) fn trouble(&self, error: Cause) -> Trouble {
+        let connection = match (&error, &self.connection) {
+            (Cause::Net(Error::Closed) | Cause::Unasked(Error::Closed), _) => Aftermath::Stale,
+            // Followed only when connecting: the next exchange does.
+            (
+                Cause::Refused(Refusal::Redirect { .. })
+                | Cause::Undecided(Undecided::Refused(Refusal::Redirect { .. })),
+                _,
+            ) => Aftermath::Broken,
+            (_, Some(connection)) if connection.is_open() => Aftermath::Usable,
+            _ => Aftermath::Broken,
+        };
+        Trouble { error, connection }
     }
 
     /// Drops the connection, if there is one.
@@ -162,17 +176,57 @@ impl Upstream {
     }
 
     async fn ask_once(&mut self) -> Result<(Request, Answer), Error> {
-        let deadlines = &self.settings.deadlines;
-        let connection = match &mut self.connection {
+        let UpstreamSettings {
+            kind, deadlines, ..
+        } = self.settings;
+        let connection = self.connected().await?;
+        let request = kind.request(system_now(), nonce()?);
+        let answer = connection.exchange(&request, &deadlines).await?;
+        Ok((request, answer))
+    }
+
+    /// What the server answers to `request`, which measures nothing. Redirects are followed as when measuring, but to no other host:
+    /// whoever answers there may speak anything.
+    pub(super) async fn question(&mut self, request: &Request) -> Result<Answer, Error> {
+        if self.connection.is_none() {
+            self.goal = None;
+        }
+        let deadlines = self.settings.deadlines;
+        for _ in 0..HOP_LIMIT {
+            let answer = self.connected().await?.exchange(request, &deadlines).await;
+            match answer {
+                Err(Error::Moved { goal, .. })
+                    if goal.url().host_str() == self.target.url().host_str() =>
+                {
+                    self.connection = None;
+                    self.goal = Some(*goal);
+                }
+                other => return other,
+            }
+        }
+        self.connected().await?.exchange(request, &deadlines).await
+    }
+
+    /// Whether who answers has shown a certificate.
+    pub(super) fn is_verified(&self) -> bool {
+        self.goal.as_ref().unwrap_or(&self.target).url().scheme() == "https"
+    }
+
+    /// Exchanges are of this kind from now on.
+    pub(super) fn speaks(&mut self, kind: Kind) {
+        self.settings.kind = kind;
+    }
+
+    /// The kept connection, or a new one.
+    async fn connected(&mut self) -> Result<&mut Connection, Error> {
+        Ok(match &mut self.connection {
             Some(kept) => kept,
             none => {
                 let target = self.goal.as_ref().unwrap_or(&self.target);
+                let deadlines = &self.settings.deadlines;
                 none.insert(Connection::open(target, &self.tls, deadlines).await?)
             }
-        };
-        let request = self.settings.kind.request(system_now(), nonce()?);
-        let answer = connection.exchange(&request, deadlines).await?;
-        Ok((request, answer))
+        })
     }
 }
 
@@ -196,26 +250,38 @@ impl Ask for Upstream {
 }
 
 impl Trouble {
+    /// Whether the server had closed the kept connection before it was asked: a new one is worth a try at once.
+    pub fn is_of_the_connection(&self) -> bool {
+        self.connection == Aftermath::Stale
+    }
+
     /// Why the reply is not used, if one came.
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.error {
-            Cause::Refused(refusal) => Some(refusal),
-            Cause::Net(_) | Cause::Impossible(_) => None,
+            Cause::Refused(refusal) | Cause::Undecided(Undecided::Refused(refusal)) => {
+                Some(refusal)
+            }
+            // What it was taken for.
+            Cause::Undecided(Undecided::Page) => Some(&Refusal::Html),
+            Cause::Net(_)
+            | Cause::Impossible(_)
+            | Cause::Undecided(Undecided::NoTime)
+            | Cause::Unasked(_) => None,
         }
     }
 
     /// What the source's machine must know of it.
     pub fn into_failure(self) -> Failure {
-        let retry_after = match &self.error {
-            // A captive portal may name any.
-            Cause::Refused(refusal) => refusal
-                .retry_after()
-                .map(|pause| pause.min(MAX_RETRY_AFTER)),
-            Cause::Net(_) | Cause::Impossible(_) => None,
+        let asked = match &self.error {
+            Cause::Refused(refusal) => refusal.retry_after(),
+            Cause::Undecided(undecided) => undecided.retry_after(),
+            Cause::Net(_) | Cause::Impossible(_) | Cause::Unasked(_) => None,
         };
+        // A captive portal may name any.
+        let retry_after = asked.map(|pause| pause.min(MAX_RETRY_AFTER));
         let fault = match &self.error {
-            Cause::Net(error) => error.fault(),
-            Cause::Refused(_) | Cause::Impossible(_) => Fault::Server,
+            Cause::Net(error) | Cause::Unasked(error) => error.fault(),
+            Cause::Refused(_) | Cause::Impossible(_) | Cause::Undecided(_) => Fault::Server,
         };
         Failure {
             fault,

@@ -118,6 +118,19 @@ impl Kind {
         }
     }
 
+    /// Where its time stands, for people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::WebNtp | Self::Nict => "JSON that answers our time",
+            Self::HtpTime => "JSON",
+            Self::HttpsTime => "the header X-HTTPSTIME",
+            Self::XTime => "the header X-Time",
+            Self::Text => "plain text",
+            Self::Ntp => "packets over UDP",
+            Self::HttpDate => "the header Date, whole seconds",
+        }
+    }
+
     /// The kind that is called `name`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
@@ -128,7 +141,16 @@ impl Kind {
         matches!(self, Self::WebNtp)
     }
 
-    /// What is spoken under a URL with this scheme unless another kind is named.
+    /// The kind that a URL's scheme alone tells; over HTTP there are several.
+    pub fn of_scheme(scheme: &str) -> Option<Self> {
+        match scheme {
+            "ntp" => Some(Self::Ntp),
+            "ws" | "wss" => Some(Self::WebNtp),
+            _ => None,
+        }
+    }
+
+    /// What is tried under a URL with this scheme by those who find nothing out.
     pub fn usual(scheme: &str) -> Self {
         if scheme == "ntp" {
             Self::Ntp
@@ -338,6 +360,24 @@ mod tests {
             (Kind::HttpDate, (Method::Head, fresh, 1)),
         ] {
             assert_eq!(request(kind), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_tells_the_kind_where_only_one_is_spoken_over_it() {
+        for scheme in ["http", "https", "ws", "wss", "ntp"] {
+            let mut spoken = Kind::ALL.into_iter();
+            let only = match spoken
+                .by_ref()
+                .filter(|kind| kind.is_spoken_over(scheme))
+                .count()
+            {
+                1 => Kind::ALL
+                    .into_iter()
+                    .find(|kind| kind.is_spoken_over(scheme)),
+                _ => None,
+            };
+            assert_eq!(Kind::of_scheme(scheme), only, "{scheme}");
         }
     }
 

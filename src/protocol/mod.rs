@@ -2,11 +2,12 @@
 //!
 //! [`kind`] knows how each kind of source is asked and which of the others reads its reply: [`head`] judges
 //! the head of all of them, [`webntp`] and [`text`] read bodies, [`sntp`] the packets of NTP, [`header`] the headers that carry time; [`plausible`]
-//! and [`stamp`] judge what the server said. Whatever is wrong becomes a [`refusal::Refusal`].
+//! and [`stamp`] judge what the server said. [`finding`] finds out the kind where nobody has said it. Whatever is wrong becomes a [`refusal::Refusal`].
 
 pub mod date;
 pub mod decimal;
 pub mod excerpt;
+pub mod finding;
 pub mod head;
 pub mod header;
 pub mod json;

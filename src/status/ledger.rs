@@ -80,8 +80,8 @@ pub struct SourceLedger {
     pub name: String,
     /// Where it is, without what follows a `?`: that may be a secret.
     pub url: String,
-    /// What it speaks.
-    pub protocol: Protocol,
+    /// What it speaks, once that is known.
+    pub protocol: Option<Protocol>,
     /// Whose vote it is part of.
     pub operator: String,
     /// Whether it is only measured, and has no vote.
@@ -196,6 +196,13 @@ impl Ledger {
                     *count += 1;
                 }
             }
+        }
+    }
+
+    /// It was found out what a server speaks.
+    pub fn settled(&mut self, id: SourceId, protocol: Protocol) {
+        if let Some(source) = self.source(id) {
+            source.protocol = Some(protocol);
         }
     }
 

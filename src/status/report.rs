@@ -11,6 +11,7 @@ use crate::config;
 use crate::engine::snapshot::{SourceView, Tally};
 use crate::engine::source::Fault;
 use crate::engine::time::{Raw, Span};
+use crate::protocol::kind::Kind;
 use crate::sys::clock::ClockPair;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ pub const FORMAT: u32 = 1;
 /// Kinds of outputs.
 const SHM: &str = "shm";
 const SOCK: &str = "sock";
+
+/// Why a source is unusable whose protocol is not known, if nothing is amiss.
+const FINDING_OUT: &str = "finding out the protocol";
 
 /// How long a daemon that is alive may be without a sign of it: four of its cycles, and ten seconds on a busy machine.
 pub fn patience(cycle: Span) -> Span {
@@ -99,7 +103,7 @@ pub struct Source {
     pub name: String,
     /// Where it is, without what follows a `?`.
     pub url: String,
-    /// What it speaks.
+    /// What it speaks; empty as long as that is being found out.
     pub protocol: String,
     /// Whose vote it is part of.
     pub operator: String,
@@ -240,15 +244,16 @@ impl Source {
             Tally::Unusable(why) => Some(why.to_string()),
             _ => None,
         };
+        let unknown = counts.protocol.is_none().then(|| FINDING_OUT.to_owned());
         let missed = Fault::ALL.iter().zip(counts.missed);
         Self {
             name: counts.name.clone(),
             url: counts.url.clone(),
-            protocol: counts.protocol.name().to_owned(),
+            protocol: counts.protocol.map_or("", Kind::name).to_owned(),
             operator: counts.operator.clone(),
             noselect: counts.noselect,
             tally: view.tally.name().to_owned(),
-            reason: view.trouble.clone().or(unusable),
+            reason: view.trouble.clone().or(unknown).or(unusable),
             poll_ns: view.poll.as_nanos(),
             reach: view.reach,
             reading: view.reading.map(|reading| Reading {
@@ -386,6 +391,29 @@ mod tests {
         let status = rig::status();
         let report = Report::new(&status, status.clock.raw);
         assert_eq!(report.sources[0].url, "https://tokyo.example.org/json");
+    }
+
+    #[test]
+    fn a_source_whose_protocol_is_being_found_out_says_so_unless_it_gives_trouble() {
+        let mut status = rig::silent();
+        let silent = Report::new(&status, status.clock.raw).sources;
+        status.ledger.sources[0].protocol = None;
+        let told = |status: &Status| {
+            let source = Report::new(status, status.clock.raw).sources.remove(0);
+            (source.protocol, source.reason)
+        };
+        assert_eq!(silent[0].protocol, "webntp");
+        status.snapshot.sources[0].trouble = None;
+        let reason = Some("finding out the protocol".to_owned());
+        assert_eq!(told(&status), (String::new(), reason));
+        let table = Report::new(&status, status.clock.raw).long_table();
+        assert!(
+            table.contains("/json, protocol not known yet, operator"),
+            "{table}"
+        );
+        let trouble = Some("no answer".to_owned());
+        status.snapshot.sources[0].trouble.clone_from(&trouble);
+        assert_eq!(told(&status).1, trouble);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::Status;
 use super::ledger::Ledger;
-use crate::config::{Config, Source};
+use crate::config::{Config, Protocol, Source};
 use crate::engine::exchange::Exchange;
 use crate::engine::source::{Fault, Report};
 use crate::engine::time::{Raw, Span, Utc};
@@ -102,7 +102,10 @@ fn ledger() -> Ledger {
 fn config() -> Config {
     let source = |name: &&str| {
         let url = format!("https://{name}.example.org/json?key=secret");
-        Source::new(name, url.parse().expect("a URL"), CYCLE)
+        Source {
+            protocol: Some(Protocol::WebNtp),
+            ..Source::new(name, url.parse().expect("a URL"), CYCLE)
+        }
     };
     Config::of(NAMES.iter().map(source).collect())
 }

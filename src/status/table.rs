@@ -125,11 +125,15 @@ fn details(source: &Source) -> Vec<String> {
         [] => String::new(),
         whose => format!(" ({})", whose.join(", ")),
     };
+    let spoken = match source.protocol.as_str() {
+        "" => "protocol not known yet".to_owned(),
+        protocol => format!("speaks {}", plain(protocol)),
+    };
     let mut details = vec![
         format!(
-            "{}, speaks {}, operator {}",
+            "{}, {}, operator {}",
             plain(&source.url),
-            plain(&source.protocol),
+            spoken,
             plain(&source.operator)
         ),
         format!(

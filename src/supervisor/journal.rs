@@ -4,11 +4,12 @@
 use super::budget::Budget;
 use super::replay::Decided;
 use super::roster::{Changes, Panicked};
-use crate::config::Output;
+use crate::config::{Output, Source};
 use crate::engine::snapshot::{NoDecision, Snapshot, SourceView, Tally};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span};
 use crate::output::{Published, SinkError};
+use crate::protocol::kind::Kind;
 use crate::status::Status;
 use crate::status::ledger::SourceLedger;
 use crate::status::table::Length;
@@ -19,6 +20,9 @@ use crate::sys::sock::Listener;
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
 use tracing::{debug, error, info, warn};
+
+/// What somebody should know who expected more.
+const COARSE: &str = "; if it speaks a finer kind, name that as its protocol";
 
 /// What was said last, of each thing that can change.
 #[derive(Default)]
@@ -138,6 +142,18 @@ impl Journal {
     /// Tells of a break of the raw clock.
     pub(super) fn broken(&mut self, broken: Break) {
         warn!("{broken}: all history is dropped, the sources are asked anew");
+    }
+
+    /// Tells what a server speaks, which nobody had said. That is found out once, so it cannot flood the log.
+    pub(super) fn settled(&self, source: &Source, kind: Kind) {
+        let name = &source.name;
+        let spoken = kind.name();
+        info!(
+            source = name.as_str(),
+            "source {name}: no protocol is given; its server was found to speak {spoken} ({}){}",
+            kind.words(),
+            if kind.is_coarse() { COARSE } else { "" }
+        );
     }
 
     /// Tells of a poller that panicked. It waits ever longer for its next start, so this cannot flood the log.

@@ -11,6 +11,7 @@ use super::budget::Budget;
 use crate::engine::estimate::Prior;
 use crate::engine::exchange::Exchange;
 use crate::engine::time::{Raw, Span};
+use crate::protocol::kind::Kind;
 use crate::sys::append::Appender;
 use crate::sys::continuity::Break;
 use crate::sys::state;
@@ -118,6 +119,16 @@ impl Measurements {
     pub(super) fn rate(&mut self, prior: Prior, now: Raw) {
         self.write(None);
         self.add(&Item::Rate { raw: now, prior });
+    }
+
+    /// The server of a source was found to speak this; no exchange with it came before, so no cycle depends on when it is told.
+    pub(super) fn settled(&mut self, source: &str, kind: Kind, now: Raw) {
+        let source = source.into();
+        self.add(&Item::Protocol {
+            raw: now,
+            source,
+            kind,
+        });
     }
 
     /// The configuration was read again; the sources `anew` begin without history. The file is opened anew, or another one begun.

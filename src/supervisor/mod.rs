@@ -23,7 +23,7 @@ use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span, Utc};
 use crate::engine::{Engine, Settings, SourceId, SourceSettings};
 use crate::output::{Sample, Sink, SinkError};
-use crate::poller::{Ask, PollEnd};
+use crate::poller::{Ask, Found, PollEnd};
 use crate::status::Status;
 use crate::status::ledger::Ledger;
 use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
@@ -38,6 +38,9 @@ use tokio::sync::{mpsc, watch};
 
 /// How many polls' ends may wait for the supervisor; then the pollers wait.
 const REPORTS: usize = 64;
+
+/// How many findings may wait for the supervisor: each poller has one at the most.
+const FINDINGS: usize = 16;
 
 /// A cycle that has not ended this long after its time never will.
 const CYCLE_GRACE: Span = Span::from_secs(10);
@@ -81,6 +84,7 @@ pub struct Supervisor<W> {
     roster: Roster,
     outputs: Outputs,
     reports: mpsc::Receiver<PollEnd>,
+    findings: mpsc::Receiver<Found>,
     status: watch::Sender<Status>,
     continuity: Continuity,
     journal: Journal,
@@ -93,7 +97,8 @@ impl<W: World> Supervisor<W> {
     /// Builds everything that can fail and starts the pollers. Must be called inside a tokio runtime.
     pub fn start(config: Config, mut world: W, clocks: Box<dyn Clocks>) -> anyhow::Result<Self> {
         let (sender, reports) = mpsc::channel(REPORTS);
-        let mut roster = Roster::new(sender);
+        let (finder, findings) = mpsc::channel(FINDINGS);
+        let mut roster = Roster::new(sender, finder);
         let plan = roster.plan(&config.sources, &mut world)?;
         let clock = clocks.read().pair;
         let now = clock.raw;
@@ -136,6 +141,7 @@ impl<W: World> Supervisor<W> {
             roster,
             outputs,
             reports,
+            findings,
             status,
             continuity: Continuity::default(),
             journal,
@@ -170,6 +176,7 @@ impl<W: World> Supervisor<W> {
                 }
                 () = sleep_until(self.engine.next_cycle()) => self.end_cycle(),
                 Some(end) = self.reports.recv() => self.take(end),
+                Some(found) = self.findings.recv() => self.settle(found),
                 panicked = self.roster.panicked(raw_now) => {
                     self.ledger.panicked(panicked.id);
                     self.journal.panicked(&panicked);
@@ -224,6 +231,19 @@ impl<W: World> Supervisor<W> {
             .polled(self.roster.name(end.source), &end.report);
         self.ledger.polled(end.source, &end.report);
         self.engine.report(end.source, end.report);
+    }
+
+    /// Goes on with a source of which it is known now what its server speaks. Whatever depends on that is right before it is measured.
+    fn settle(&mut self, found: Found) {
+        let (id, kind, now) = (found.source, found.kind, self.now());
+        let Some(source) = self.roster.settle(found) else {
+            return;
+        };
+        self.journal.settled(source, kind);
+        self.measurements.settled(&source.name, kind, now);
+        self.ledger.settled(id, kind);
+        self.engine
+            .reconfigure(settings(&self.config, self.roster.settings()), now);
     }
 
     /// After a break of the raw clock all history goes, and all sources are asked anew.
@@ -357,6 +377,10 @@ impl<W: World> Supervisor<W> {
         let anew: Vec<&str> = anew.map(|id| self.roster.name(id)).collect();
         self.measurements
             .reloaded(config.log.measurements.as_deref(), &anew, now);
+        // The file may be another one, and is to be understood by itself.
+        for (name, kind) in self.roster.found() {
+            self.measurements.settled(name, kind, now);
+        }
         self.ledger.reconfigure(&config, self.roster.ids());
         let before = std::mem::replace(&mut self.config, config);
         Ok((changes, before.differs_from(&self.config)))

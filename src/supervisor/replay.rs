@@ -11,6 +11,7 @@ use crate::engine::snapshot::{Snapshot, Tally, Unusable};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span};
 use crate::engine::{Engine, Settings, SourceId};
+use crate::protocol::kind::Kind;
 use std::collections::{BTreeSet, HashMap};
 
 mod shown;
@@ -30,6 +31,8 @@ pub struct Replay {
     settings: Settings,
     /// By name: the place in the settings, and the configured `offset`.
     sources: HashMap<String, (usize, Span)>,
+    /// The places of those whose protocol the configuration does not name: the log does.
+    unnamed: BTreeSet<usize>,
     next_id: u64,
     /// Whether cycles in which nothing can be decided are shown as well.
     shows_all: bool,
@@ -73,6 +76,10 @@ impl Replay {
             sources: numbered()
                 .map(|(k, source)| (source.name.clone(), (k, source.offset)))
                 .collect(),
+            unnamed: numbered()
+                .filter(|(_, source)| source.protocol.is_none())
+                .map(|(k, _)| k)
+                .collect(),
             next_id: config.sources.len() as u64,
             shows_all,
             run: None,
@@ -98,6 +105,7 @@ impl Replay {
             Item::Rate { raw, prior } => {
                 self.advance(raw, show).engine.remember_rate(prior);
             }
+            Item::Protocol { raw, source, kind } => self.settle(&source, kind, raw),
             Item::Cycle { raw } => {
                 self.advance(raw, show);
             }
@@ -184,6 +192,19 @@ impl Replay {
             });
         } else {
             run.engine.forget(raw);
+        }
+    }
+
+    /// Takes in what a source speaks, of which there has been no exchange yet: no cycle ends for that.
+    fn settle(&mut self, source: &str, kind: Kind, now: Raw) {
+        let Some((place, _)) = self.sources.get(source) else {
+            return;
+        };
+        if self.unnamed.contains(place) {
+            self.settings.sources[*place].coarse = kind.is_coarse();
+            if let Some(run) = &mut self.run {
+                run.engine.reconfigure(self.settings.clone(), now);
+            }
         }
     }
 

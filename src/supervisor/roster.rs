@@ -5,10 +5,11 @@
 
 use super::World;
 use crate::config::Source as SourceConfig;
-use crate::engine::source::{Pace, Source};
+use crate::engine::source::{LEAST_APART, Pace, Source};
 use crate::engine::time::{Raw, Span};
 use crate::engine::{SourceId, SourceSettings};
-use crate::poller::{Ask, Handle, PollEnd, Poller};
+use crate::poller::{Ask, Found, Handle, PollEnd, Poller};
+use crate::protocol::kind::Kind;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -29,6 +30,7 @@ pub(super) struct Roster {
     entries: Vec<Entry>,
     tasks: JoinSet<()>,
     reports: mpsc::Sender<PollEnd>,
+    findings: mpsc::Sender<Found>,
     next_id: u64,
 }
 
@@ -36,6 +38,8 @@ pub(super) struct Roster {
 struct Entry {
     id: SourceId,
     config: SourceConfig,
+    /// What its server speaks, if that had to be found out; it holds for as long as the source is configured so.
+    found: Option<Kind>,
     handle: Arc<Handle>,
     task: AbortHandle,
     panics: u32,
@@ -70,12 +74,13 @@ pub(super) struct Panicked {
 }
 
 impl Roster {
-    /// No sources yet; their pollers will report to `reports`.
-    pub(super) fn new(reports: mpsc::Sender<PollEnd>) -> Self {
+    /// No sources yet; their pollers will report to `reports`, and to `findings` what their servers turn out to speak.
+    pub(super) fn new(reports: mpsc::Sender<PollEnd>, findings: mpsc::Sender<Found>) -> Self {
         Self {
             entries: Vec::new(),
             tasks: JoinSet::new(),
             reports,
+            findings,
             next_id: 0,
         }
     }
@@ -139,11 +144,12 @@ impl Roster {
         let id = SourceId(self.next_id);
         self.next_id += 1;
         let handle = Arc::new(Handle::new(first));
-        let pace = pace(&config, id);
-        let task = self.spawn(id, pace, server, &handle, first);
+        let source = Self::schedule(&config, id, first);
+        let task = self.spawn(id, source, server, &handle);
         Entry {
             id,
             config,
+            found: None,
             handle,
             task,
             panics: 0,
@@ -151,22 +157,54 @@ impl Roster {
         }
     }
 
+    fn schedule(config: &SourceConfig, id: SourceId, first: Raw) -> Source {
+        let seed = RandomState::new().build_hasher().finish();
+        Source::new(pace(config, id), first, seed)
+    }
+
     fn spawn(
         &mut self,
         id: SourceId,
-        pace: Pace,
+        source: Source,
         server: Box<dyn Ask>,
         handle: &Arc<Handle>,
-        first: Raw,
     ) -> AbortHandle {
         let poller = Poller {
             id,
-            source: Source::new(pace, first, RandomState::new().build_hasher().finish()),
+            source,
             server,
             reports: self.reports.clone(),
+            findings: self.findings.clone(),
             handle: Arc::clone(handle),
         };
         self.tasks.spawn(poller.run())
+    }
+
+    /// Goes on with a source whose kind has been found out, as if it had been configured, on the connection that there is. None if
+    /// the source is gone.
+    pub(super) fn settle(&mut self, found: Found) -> Option<&SourceConfig> {
+        let Found {
+            source: id,
+            kind,
+            server,
+            at,
+        } = found;
+        let place = self.entries.iter().position(|entry| entry.id == id)?;
+        self.entries[place].found = Some(kind);
+        let config = self.entries[place].settled();
+        let source = Self::schedule(&config, id, at + LEAST_APART).asked_at(at);
+        let handle = Arc::clone(&self.entries[place].handle);
+        handle.pulse.promise(at);
+        let task = self.spawn(id, source, server, &handle);
+        self.entries[place].task = task;
+        Some(&self.entries[place].config)
+    }
+
+    /// What has been found out: the sources' names, and what they speak.
+    pub(super) fn found(&self) -> impl Iterator<Item = (&str, Kind)> {
+        self.entries
+            .iter()
+            .filter_map(|entry| entry.found.map(|kind| (entry.config.name.as_str(), kind)))
     }
 
     /// Waits for a poller to panic; for ever if none does. It is started anew later, see [`next_restart`](Self::next_restart).
@@ -210,12 +248,13 @@ impl Roster {
             if self.entries[k].restart.is_none_or(|at| at > now) {
                 continue;
             }
-            let (id, config) = (self.entries[k].id, self.entries[k].config.clone());
+            let (id, config) = (self.entries[k].id, self.entries[k].settled());
             match world.server(&config) {
                 Ok(server) => {
                     let handle = Arc::clone(&self.entries[k].handle);
                     handle.pulse.promise(now);
-                    let task = self.spawn(id, pace(&config, id), server, &handle, now);
+                    let source = Self::schedule(&config, id, now);
+                    let task = self.spawn(id, source, server, &handle);
                     self.entries[k].task = task;
                     self.entries[k].restart = None;
                 }
@@ -264,8 +303,21 @@ impl Roster {
 
     /// The sources as the engine knows them.
     pub(super) fn settings(&self) -> Vec<SourceSettings> {
-        let settings = |entry: &Entry| settings(entry.id, &entry.config);
+        let settings = |entry: &Entry| settings(entry.id, &entry.settled());
         self.entries.iter().map(settings).collect()
+    }
+}
+
+impl Entry {
+    /// The source as if what has been found out of it had been configured.
+    fn settled(&self) -> SourceConfig {
+        let mut config = self.config.clone();
+        if let (None, Some(kind)) = (config.protocol, self.found) {
+            config.protocol = Some(kind);
+            config.min_poll = config.min_poll.max(kind.least_poll());
+            config.max_poll = config.max_poll.max(config.min_poll);
+        }
+        config
     }
 }
 
@@ -278,7 +330,8 @@ pub(super) fn settings(id: SourceId, source: &SourceConfig) -> SourceSettings {
         poll: source.min_poll,
         prefer: source.prefer,
         noselect: source.noselect,
-        coarse: source.protocol.is_coarse(),
+        // One of a kind that is not known has no samples.
+        coarse: source.protocol.is_some_and(Kind::is_coarse),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The supervisor in a world that a test sets up: servers that answer, hang or panic at will, clocks that break.
 
+mod found;
 mod kept;
 mod watchdog;
 
@@ -8,6 +9,8 @@ use crate::config::{Shm, Sock, Source, State};
 use crate::engine::exchange::Exchange;
 use crate::engine::source::Failure;
 use crate::output::recorder::Recorder;
+use crate::poller::FindingOut;
+use crate::protocol::kind::Kind;
 use crate::sys::clock::{Readings, SystemClocks};
 use crate::sys::sock::Listener;
 use std::collections::HashMap;
@@ -29,6 +32,8 @@ enum Manner {
 struct Stage {
     manners: HashMap<String, Manner>,
     built: HashMap<String, usize>,
+    /// What each server was told to speak whenever it was built.
+    kinds: HashMap<String, Vec<Option<Kind>>>,
     asked: HashMap<String, usize>,
     reload: Option<Result<Config, String>>,
     outputs: usize,
@@ -52,6 +57,8 @@ struct World {
 struct Server {
     name: String,
     stage: Arc<Mutex<Stage>>,
+    /// Questions of what it speaks that must still be asked.
+    questions: usize,
 }
 
 impl Ask for Server {
@@ -79,6 +86,12 @@ impl Ask for Server {
         })
     }
 
+    fn find_out(&mut self) -> Option<FindingOut<'_>> {
+        self.questions = self.questions.checked_sub(1)?;
+        let kind = (self.questions == 0).then_some(Kind::WebNtp);
+        Some(Box::pin(std::future::ready(Ok(kind))))
+    }
+
     fn close(&mut self) {}
 
     fn limit(&self) -> Span {
@@ -94,9 +107,11 @@ impl super::World for World {
         );
         let mut stage = self.stage.lock().unwrap();
         *stage.built.entry(source.name.clone()).or_default() += 1;
+        let kinds = stage.kinds.entry(source.name.clone()).or_default();
+        kinds.push(source.protocol);
         Ok(Box::new(Server {
-            name: source.name.clone(),
-            stage: Arc::clone(&self.stage),
+            questions: if source.protocol.is_none() { 2 } else { 0 },
+            ..self.answering(&source.name)
         }))
     }
 
@@ -129,6 +144,17 @@ impl super::World for World {
     }
 }
 
+impl World {
+    /// A server of which it is known what it speaks.
+    fn answering(&self, name: &str) -> Server {
+        Server {
+            name: name.to_owned(),
+            stage: Arc::clone(&self.stage),
+            questions: 0,
+        }
+    }
+}
+
 impl Clocks for World {
     fn read(&self) -> Readings {
         let stage = self.stage.lock().unwrap();
@@ -142,7 +168,10 @@ impl Clocks for World {
 fn config(names: &[&str]) -> Config {
     let source = |(k, name): (usize, &&str)| {
         let url = format!("http://127.0.0.{}/", k + 1).parse().expect("a URL");
-        Source::new(name, url, CYCLE)
+        Source {
+            protocol: Some(Kind::WebNtp),
+            ..Source::new(name, url, CYCLE)
+        }
     };
     Config {
         cycle: CYCLE,

@@ -29,10 +29,8 @@ fn words(bytes: &[u8]) -> String {
 #[test]
 fn check_accepts_a_good_configuration() {
     sandbox::run(|| {
-        let output = check(&webntpd::configuration(
-            2,
-            &["https://time.example/json".into()],
-        ));
+        let text = webntpd::configuration(2, &["https://time.example/json".into()]);
+        let output = check(&(text + "protocol = \"webntp\"\n"));
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(
             words(&output.stdout),

@@ -170,6 +170,7 @@ fn of_a_chain_with_ntpd_that_works_every_link_is_well() {
         let ok = found.names("ok");
         for name in [
             "connection of fake-2",
+            "protocol of fake-2",
             "sample of fake-2",
             "daemon",
             "segment of unit 2",

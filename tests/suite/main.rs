@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod fake;
 mod feeding;
+mod finding;
 mod flood;
 mod host;
 mod hostile;

@@ -100,7 +100,7 @@ fn the_table_marks_the_honest_and_the_liar_and_says_why_the_dead_is_unusable() {
         );
         for told in [
             format!("{}, speaks webntp, operator honest\n", urls[0]),
-            format!("{NOWHERE}, speaks webntp, operator dead\n"),
+            format!("{NOWHERE}, protocol not known yet, operator dead\n"),
             " network), falseticker in 0 cycles, 0 steps, 0 restarts\n".to_owned(),
         ] {
             assert!(long.contains(&told), "no {told:?} in {long}");

@@ -1,19 +1,20 @@
 //! A source, from its name to one sample.
 //!
 //! In: a source of the configuration, and the time that the daemon kept. Out: how far the way leads, one sample if it leads to the end, and what to do where it does not.
-//! A server is connected to twice and asked once.
+//! A server is connected to twice and asked once, after the questions that find out its protocol if the configuration does not name it.
 
 use super::clock::{Sample, Wrong};
 use super::link::Link;
 use crate::config::{self, Config, Protocol, Source};
+use crate::engine::source::LEAST_APART;
 use crate::engine::time::Span;
 use crate::net::{
     CertificateFault, Deadlines, Error, KnownTime, Phase, Survey, Target, Tls, survey,
 };
-use crate::poller::{Upstream, UpstreamSettings};
+use crate::poller::{Finder, Upstream, UpstreamSettings};
 use crate::protocol::refusal::Refusal;
 use crate::status::table::{Length, Signed};
-use crate::sys::clock::pair_now;
+use crate::sys::clock::{pair_now, raw_now, sleep_until};
 use crate::sys::state;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,8 @@ const SOON_DAYS: i64 = 14;
 #[derive(Debug)]
 pub(super) struct Visit {
     survey: Survey,
+    /// What the server was found to speak, if the configuration does not say it.
+    found: Option<Protocol>,
     /// None if it did not come to it.
     sample: Option<Result<Sample, Missed>>,
 }
@@ -46,10 +49,10 @@ pub(super) struct Missed {
 }
 
 /// Why a source could not be visited at all: in words.
-pub(super) type Unfit = String;
+pub(in crate::cli) type Unfit = String;
 
 /// A time that the daemon takes to have come: what it kept, if this user may read that. Certificates are judged by it.
-pub(super) fn known_time(config: &Config) -> KnownTime {
+pub(in crate::cli) fn known_time(config: &Config) -> KnownTime {
     let known = KnownTime::default();
     let kept = config.state.directory.as_deref().map(state::read);
     // The daemon begins without what it cannot use.
@@ -61,30 +64,43 @@ pub(super) fn known_time(config: &Config) -> KnownTime {
 
 /// Visits a source, in half a minute at the most. Certificates are judged at no earlier time than is `known` to have come.
 pub(super) async fn visit(source: Source, known: KnownTime) -> Result<Visit, Unfit> {
-    let target = Target::new(source.url.clone()).map_err(|error| error.to_string())?;
-    let target = target.with_address_family(source.address_family);
-    let roots = source
-        .ca_file
-        .as_deref()
-        .map_or(Ok(Vec::new()), config::certificates);
-    let tls = Tls::new(roots.map_err(|error| error.to_string())?);
-    let tls = Arc::new(tls.with_known_time(known));
+    let (target, tls) = reach(&source, known)?;
     let deadlines = Deadlines::each(source.timeout.min(PATIENCE));
     let survey = survey(&target, &tls, &deadlines).await;
     if !survey.is_through() {
         return Ok(Visit {
             survey,
+            found: None,
             sample: None,
         });
     }
     let settings = UpstreamSettings {
-        kind: source.protocol,
+        kind: source.protocol.unwrap_or_default(),
         rounding: source.rounding,
         offset: source.offset,
         deadlines,
     };
-    let mut upstream = Upstream::new(target, tls, settings);
-    let sample = match timeout(SAMPLE_DUE, upstream.exchange()).await {
+    let mut found = None;
+    let measured = timeout(SAMPLE_DUE, async {
+        let mut upstream = match source.protocol {
+            Some(_) => Upstream::new(target, tls, settings),
+            None => {
+                let (kind, upstream) = Finder::new(target, tls, settings).settle().await?;
+                found = Some(kind);
+                sleep_until(raw_now() + LEAST_APART).await;
+                upstream
+            }
+        };
+        match upstream.exchange().await {
+            // As servers do that close after two replies.
+            Err(trouble) if found.is_some() && trouble.is_of_the_connection() => {
+                upstream.close();
+                upstream.exchange().await
+            }
+            measured => measured,
+        }
+    });
+    let sample = match measured.await {
         Ok(Ok(exchange)) => {
             let delay = exchange.delay();
             Ok(Sample {
@@ -107,8 +123,24 @@ pub(super) async fn visit(source: Source, known: KnownTime) -> Result<Visit, Unf
     };
     Ok(Visit {
         survey,
+        found,
         sample: Some(sample),
     })
+}
+
+/// Where a source's server is, and how TLS is spoken to it. Certificates are judged at no earlier time than is `known` to have come.
+pub(in crate::cli) fn reach(
+    source: &Source,
+    known: KnownTime,
+) -> Result<(Target, Arc<Tls>), Unfit> {
+    let target = Target::new(source.url.clone()).map_err(|error| error.to_string())?;
+    let target = target.with_address_family(source.address_family);
+    let roots = source
+        .ca_file
+        .as_deref()
+        .map_or(Ok(Vec::new()), config::certificates);
+    let tls = Tls::new(roots.map_err(|error| error.to_string())?);
+    Ok((target, Arc::new(tls.with_known_time(known))))
 }
 
 impl Visit {
@@ -137,7 +169,7 @@ impl Visit {
             ),
         }
         match &self.survey.peer {
-            Some(Ok(peer)) if source.protocol == Protocol::Ntp => links.push(Link::ok(
+            Some(Ok(peer)) if source.protocol == Some(Protocol::Ntp) => links.push(Link::ok(
                 link("connection"),
                 format!("none, packets go to {peer}"),
             )),
@@ -162,6 +194,13 @@ impl Visit {
                 .remedy("if its server speaks https, name that in `url`"),
             ),
             None => links.push(Link::skipped(link("certificate"), "there is no connection")),
+        }
+        if let Some(kind) = self.found {
+            let (kind, words) = (kind.name(), kind.words());
+            links.push(Link::ok(
+                link("protocol"),
+                format!("found out: {kind} ({words}); to settle that: protocol = \"{kind}\""),
+            ));
         }
         links.push(match &self.sample {
             Some(Ok(sample)) => Link::ok(

@@ -90,6 +90,7 @@ fn all_examples_of_the_shipped_file_are_good_together_and_hold_the_defaults() {
     let url = |url: &str| url.parse().expect("a URL");
     let mut expected = Config::of(vec![
         Source {
+            protocol: Some(Protocol::WebNtp),
             ca_file: Some(PathBuf::from("/etc/ssl/example-ca.pem")),
             ..Source::new(
                 "shogo-http",

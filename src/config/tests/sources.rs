@@ -235,6 +235,16 @@ fn the_same_question_is_not_asked_twice() {
             ]
         );
     }
+    // What is to be found out may turn out to be anything.
+    assert_eq!(
+        two("url = 'https://a/x'\nprotocol = 'http-date'"),
+        [
+            "6: source \"b\": url is asked by the source on line 3 already; remove one of the two, or name the protocol of both"
+        ]
+    );
+    let both = "[[source]]\nname = 'a'\nurl = 'https://a/x'\nprotocol = 'webntp'\n\
+                [[source]]\nname = 'b'\nurl = 'https://a/x'\nprotocol = 'https-time'";
+    assert_eq!(problems(both), [""; 0]);
     for other in [
         "url = 'https://a/y'",
         "url = 'http://a/x'",

@@ -174,7 +174,7 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "webntpd_source_info",
         kind: Gauge,
-        help: "Always 1, labelled with what the configuration says of the source.",
+        help: "Always 1, labelled with what the configuration says of the source; its protocol may have been found out.",
         samples: |scene, out| {
             for source in &scene.report.sources {
                 let labels = [

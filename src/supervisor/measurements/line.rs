@@ -7,6 +7,7 @@ use crate::engine::estimate::Prior;
 use crate::engine::exchange::{Exchange, Impossible};
 use crate::engine::leap::Leap;
 use crate::engine::time::{Rate, Raw, Span, Utc};
+use crate::protocol::kind;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -42,6 +43,15 @@ pub enum Item<'a> {
         raw: Raw,
         /// What.
         prior: Prior,
+    },
+    /// What the server of a source speaks, which the configuration does not say, was found out, or known already.
+    Protocol {
+        /// When this was told.
+        raw: Raw,
+        /// The source's name.
+        source: Cow<'a, str>,
+        /// What its server speaks.
+        kind: kind::Kind,
     },
     /// The cycles up to this one had ended before what follows was known, whenever it was received.
     Cycle {
@@ -121,6 +131,10 @@ struct Told<'a> {
     rate_ppt: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sigma_ppt: Option<i64>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    source: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    protocol: Option<Cow<'a, str>>,
 }
 
 /// Which of the two it is.
@@ -166,7 +180,7 @@ impl<'a> Item<'a> {
             };
         };
         match &*event {
-            "start" | "reset" | "reload" | "rate" | "cycle" | "late" | "stop" => {
+            "start" | "reset" | "reload" | "rate" | "protocol" | "cycle" | "late" | "stop" => {
                 serde_json::from_slice::<Told<'a>>(line)?.item()
             }
             _ => Ok(Self::Unknown),
@@ -207,6 +221,11 @@ impl<'a> Item<'a> {
                 rate_ppt: Some(prior.rate.as_ppt()),
                 sigma_ppt: Some(prior.sigma.as_ppt()),
                 ..told("rate", raw)
+            },
+            Self::Protocol { raw, source, kind } => Told {
+                source: Some(Cow::Borrowed(source)),
+                protocol: Some(kind.name().into()),
+                ..told("protocol", raw)
             },
             Self::Cycle { raw } => told("cycle", raw),
             Self::Late { raw } => told("late", raw),
@@ -255,6 +274,15 @@ impl<'a> Told<'a> {
                 };
                 Item::Rate { raw, prior }
             }
+            "protocol" => {
+                let source = self.source.ok_or(BadLine::Missing("source"))?;
+                let protocol = self.protocol.ok_or(BadLine::Missing("protocol"))?;
+                // One that is not known here is for another version of this program.
+                match kind::Kind::named(&protocol) {
+                    Some(kind) => Item::Protocol { raw, source, kind },
+                    None => Item::Unknown,
+                }
+            }
             "cycle" => Item::Cycle { raw },
             "late" => Item::Late { raw },
             "stop" => Item::Stop { raw },
@@ -300,6 +328,7 @@ mod tests {
             r#"{"event":"reload","raw":-7}"#,
             r#"{"event":"reload","raw":7,"anew":["東京"]}"#,
             r#"{"event":"rate","raw":7,"rate_ppt":-31250000,"sigma_ppt":5}"#,
+            r#"{"event":"protocol","raw":7,"source":"tokyo","protocol":"http-date"}"#,
             r#"{"event":"cycle","raw":7}"#,
             r#"{"event":"late","raw":7}"#,
             r#"{"event":"stop","raw":7}"#,
@@ -339,6 +368,10 @@ mod tests {
             read(r#"{"event":"eclipse","raw":"noon"}"#),
             Ok(Item::Unknown)
         );
+        assert_eq!(
+            read(r#"{"event":"protocol","raw":7,"source":"tokyo","protocol":"sundial"}"#),
+            Ok(Item::Unknown)
+        );
         let less = LINE.replace(r#","leap":null"#, "");
         assert_eq!(read(&less), read(LINE));
     }
@@ -363,6 +396,11 @@ mod tests {
             (&LINE.replace("1216814376", "1"), "received before"),
             (r#"{"event":"start","raw":1}"#, "no `boot`"),
             (r#"{"event":"reset"}"#, "no `raw`"),
+            (r#"{"event":"protocol","raw":1}"#, "no `source`"),
+            (
+                r#"{"event":"protocol","raw":1,"source":"tokyo"}"#,
+                "no `protocol`",
+            ),
             (r#"{"event":"reset","raw":"1"}"#, "invalid type"),
         ] {
             let told = read(line).expect_err(line);

@@ -105,6 +105,44 @@ fn a_line_of_output_has_the_members_in_order() {
 }
 
 #[test]
+fn what_was_found_to_speak_whole_seconds_outvotes_nobody() {
+    let config = |more: &str| {
+        let mut text = "cycle = \"16s\"\n".to_owned();
+        for (name, more) in [("a", more), ("b", more), ("c", "protocol = \"webntp\"")] {
+            write!(
+                text,
+                "[[source]]\nname = \"{name}\"\nurl = \"http://{name}/\"\n{more}\n"
+            )
+            .expect("a string takes all");
+        }
+        config::parse(&text, "f").expect("it is good")
+    };
+    let off = SECOND / 4;
+    let replies = reply_of("a", 20 * SECOND, off) + &reply_of("b", 21 * SECOND, off);
+    let replies = replies + &reply("c", 22);
+    let found = |kind: &str| {
+        let told = |name: &str| {
+            format!(
+                "{{\"event\":\"protocol\",\"raw\":{},\"source\":\"{name}\",\"protocol\":\"{kind}\"}}\n",
+                19 * SECOND
+            )
+        };
+        event("start", 5) + &told("a") + &told("b") + &told("stranger") + &replies
+    };
+    let liars = |config: &Config, log: &str| {
+        let shown = shown(config, false, log);
+        let decided = shown.iter().find_map(Decided::of).expect("a decision");
+        decided.falsetickers.join(" ")
+    };
+    assert_eq!(liars(&config(""), &found("http-date")), "");
+    assert_eq!(liars(&config(""), &found("webntp")), "c");
+    // A log of a time when all spoke webntp that named nothing, and a configuration that names it.
+    assert_eq!(liars(&config(""), &replies), "c");
+    let named = config("protocol = \"webntp\"");
+    assert_eq!(liars(&named, &found("http-date")), "c");
+}
+
+#[test]
 fn the_configured_offset_is_added() {
     let mut config = configuration(&["a"]);
     config.sources[0].offset = Span::from_secs(-3);

@@ -24,6 +24,7 @@ fn good() -> Visit {
             peer: Some(Ok(PEER)),
             certificate_days: Some(Ok(60)),
         },
+        found: None,
         sample: Some(Ok(SAMPLE)),
     }
 }
@@ -81,6 +82,7 @@ fn a_name_that_cannot_be_looked_up_is_a_fault_and_the_rest_is_not_looked_at() {
             peer: None,
             certificate_days: None,
         },
+        found: None,
         sample: None,
     };
     let host = || "tokyo.example".to_owned();
@@ -118,6 +120,7 @@ fn a_connection_that_is_refused_is_told_apart_from_one_that_is_swallowed() {
             certificate_days: None,
             ..good().survey
         },
+        found: None,
         sample: None,
     };
     let refused = |kind: ErrorKind| {

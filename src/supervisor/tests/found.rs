@@ -1,0 +1,75 @@
+//! Sources whose protocol is found out while the supervisor runs.
+
+use super::*;
+
+/// Sources of which the second does not say what it speaks.
+fn unnamed(names: &[&str]) -> Config {
+    let mut config = config(names);
+    config.sources[1].protocol = None;
+    config
+}
+
+#[tokio::test]
+async fn what_is_found_counts_as_if_it_had_been_configured() {
+    let world = World::default();
+    let start = |config| Supervisor::start(config, world.clone(), Box::new(world.clone()));
+    let mut supervisor = start(unnamed(&["a", "b"])).expect("nothing is in the way");
+    let id = supervisor.roster.ids().nth(1).expect("two sources");
+    let found = |source| Found {
+        source,
+        kind: Kind::HttpDate,
+        server: Box::new(world.answering("b")),
+        at: raw_now(),
+    };
+    assert!(!supervisor.roster.settings()[1].coarse);
+    supervisor.settle(found(id));
+    let settings = supervisor.roster.settings();
+    assert_eq!((settings[0].coarse, settings[1].coarse), (false, true));
+    assert_eq!(supervisor.ledger.sources[1].protocol, Some(Kind::HttpDate));
+    // NTP is told by the scheme; but whatever is found keeps its manners.
+    let ntp = Found {
+        kind: Kind::Ntp,
+        ..found(id)
+    };
+    supervisor.settle(ntp);
+    let poll = supervisor.roster.settings()[1].poll;
+    assert_eq!(poll, Kind::Ntp.least_poll());
+    // A source that went while it was asked.
+    let before = supervisor.roster.settings();
+    supervisor.settle(found(SourceId(77)));
+    assert_eq!(supervisor.roster.settings(), before);
+}
+
+#[tokio::test]
+async fn what_is_found_holds_over_a_reload_and_a_panic_and_a_changed_source_is_asked_anew() {
+    let world = World::default();
+    let kinds = |world: &World| world.stage.lock().unwrap().kinds["b"].clone();
+    let mut running = Running::start(&["a"], &world);
+    running.reload(Ok(unnamed(&["a", "b"]))).await;
+    assert_eq!(running.next().await.ledger.sources[1].protocol, None);
+    let status = running.wait(|status| reach(status, "b") & 1 == 1).await;
+    let spoken = status.ledger.sources[1].protocol;
+    assert_eq!(spoken, Some(Kind::WebNtp));
+
+    running.reload(Ok(unnamed(&["a", "b", "c"]))).await;
+    let after = running.next().await;
+    assert_eq!(after.ledger.sources[1].protocol, spoken);
+    assert_eq!(kinds(&world), [None], "it goes on");
+
+    running.stage().manners.insert("b".into(), Manner::Panics);
+    running
+        .wait(|status| status.ledger.sources[1].restarts > 0)
+        .await;
+    running.stage().manners.clear();
+    let samples = after.ledger.sources[1].samples;
+    running
+        .wait(|status| status.ledger.sources[1].samples > samples + 1)
+        .await;
+    assert_eq!(kinds(&world).last(), Some(&spoken), "it is known by now");
+
+    let mut changed = unnamed(&["a", "b"]);
+    changed.sources[1].burst = false;
+    running.reload(Ok(changed)).await;
+    assert_eq!(kinds(&world).last(), Some(&None), "it may speak anything");
+    running.stop().await;
+}

@@ -32,7 +32,7 @@ mod word;
 
 pub use authority::{CaFileError, certificates};
 pub use checked::{
-    AddressFamily, Config, Control, Level, Log, Metrics, Protocol, Select, Shm, Source, State,
+    AddressFamily, Config, Control, Leap, Level, Log, Metrics, Protocol, Select, Shm, Source, State,
 };
 pub use listen::listen_addresses;
 pub use outputs::{Output, Sock};

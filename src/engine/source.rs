@@ -5,6 +5,7 @@
 //! reads no clock: `now` and a seed are given to it.
 
 use super::exchange::Exchange;
+use super::passage::Silence;
 use super::time::{Raw, Span};
 use std::collections::VecDeque;
 
@@ -131,6 +132,8 @@ pub struct Source {
     last_asked: Option<Raw>,
     /// Until when the server asked to be left alone.
     silence: Option<Raw>,
+    /// When nobody is asked: around a leap second.
+    hush: Option<Silence>,
     random: u64,
 }
 
@@ -148,8 +151,14 @@ impl Source {
             burst: pace.burst,
             last_asked: None,
             silence: None,
+            hush: None,
             random: seed,
         }
+    }
+
+    /// Asks nobody in this time, whatever is due.
+    pub fn hush(&mut self, silence: Option<Silence>) {
+        self.hush = silence;
     }
 
     /// What to do now.
@@ -159,6 +168,9 @@ impl Source {
         }
         if self.is_out || now < self.due {
             return Action::Wait(self.due);
+        }
+        if let Some(silence) = self.hush.filter(|silence| silence.holds(now)) {
+            return Action::Wait(silence.to);
         }
         self.is_out = true;
         self.last_asked = Some(now);
@@ -468,6 +480,21 @@ mod tests {
         let mut source = Source::new(PACE, at(0), 1);
         source.wake(at(-50));
         assert!(matches!(source.next(at(0)), Action::Exchange(_)));
+    }
+
+    #[test]
+    fn nobody_is_asked_in_a_silence_and_whatever_was_due_comes_after_it() {
+        let mut source = Source::new(PACE, at(10), 1);
+        let silence = Silence {
+            from: at(9),
+            to: at(12),
+        };
+        source.hush(Some(silence));
+        assert_eq!(source.next(at(8)), Action::Wait(at(10)), "not due yet");
+        assert_eq!(source.next(at(10)), Action::Wait(at(12)));
+        source.wake(at(11));
+        assert_eq!(source.next(at(11)), Action::Wait(at(12)));
+        assert!(matches!(source.next(at(12)), Action::Exchange(_)));
     }
 
     #[test]

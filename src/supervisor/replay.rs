@@ -7,7 +7,7 @@ use super::measurements::line::{BadLine, Item, START, moved};
 use super::{roster, settings};
 use crate::config::Config;
 use crate::engine::exchange::Exchange;
-use crate::engine::snapshot::{Snapshot, Tally, Unusable};
+use crate::engine::snapshot::{NoDecision, Snapshot, Tally, Unusable};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span};
 use crate::engine::{Engine, Settings, SourceId};
@@ -97,6 +97,9 @@ impl Replay {
             }
             Item::Rate { raw, prior } => {
                 self.advance(raw, show).engine.remember_rate(prior);
+            }
+            Item::LeapList { raw, list } => {
+                self.advance(raw, show).engine.know_leap_seconds(list);
             }
             Item::Cycle { raw } => {
                 self.advance(raw, show);
@@ -271,6 +274,10 @@ impl Run {
 /// and so is every one until an exchange comes.
 fn is_silent(snapshot: &Snapshot) -> bool {
     use Unusable::{NoSample, NoSelect, Stale};
+    // No source was looked at.
+    if snapshot.outcome == Err(NoDecision::LeapSecond) {
+        return false;
+    }
     snapshot
         .sources
         .iter()

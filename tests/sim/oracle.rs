@@ -57,6 +57,7 @@ pub(crate) struct Seen {
     pub(crate) no_candidates: usize,
     pub(crate) too_uncertain: usize,
     pub(crate) stepped: usize,
+    pub(crate) leap_second: usize,
     /// For each source, in how many cycles it was a falseticker, and in how many its estimate counted.
     pub(crate) falseticker: Vec<usize>,
     pub(crate) survived: Vec<usize>,
@@ -155,6 +156,7 @@ impl<'a> Oracle<'a> {
             Err(NoDecision::TooUncertain { .. }) => seen.too_uncertain += 1,
             Err(NoDecision::NothingNew) => seen.nothing_new += 1,
             Err(NoDecision::Stepped { .. }) => seen.stepped += 1,
+            Err(NoDecision::LeapSecond) => seen.leap_second += 1,
         }
         if now - self.memory_checked > MEMORY {
             self.memory_checked = now;

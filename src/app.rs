@@ -1,6 +1,6 @@
 //! The world that the daemon runs in: servers on the network, outputs of this machine, a configuration in a file.
 
-use crate::config::{self, Config, Control, Leap, Metrics, Output, Source};
+use crate::config::{self, Config, Control, Leap, Metrics, Output, Source, State};
 use crate::engine::time::Utc;
 use crate::leap_seconds::{Keeper, Place, Web};
 use crate::net::{Deadlines, KnownTime, Target, Tls};
@@ -15,7 +15,7 @@ use crate::sys::shm::{Policy, Unit};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tracing::{info, warn};
 
@@ -27,7 +27,16 @@ pub struct Live {
     known_time: KnownTime,
     control: Option<(Control, ControlSocket)>,
     metrics: Option<(Metrics, MetricsServer)>,
-    leap_seconds: Option<AbortHandle>,
+    leap_seconds: Option<LeapSecondsKept>,
+}
+
+/// Leap seconds, and the task that keeps them up to date.
+struct LeapSecondsKept {
+    /// As the configuration has them.
+    wanted: (Leap, State),
+    told: watch::Receiver<Arc<LeapSeconds>>,
+    again: Arc<Notify>,
+    task: AbortHandle,
 }
 
 /// The list of leap seconds that was fetched, in the state directory.
@@ -100,11 +109,24 @@ impl World for Live {
     }
 
     fn leap_seconds(&mut self, config: &Config) -> Option<watch::Receiver<Arc<LeapSeconds>>> {
+        let wanted = (config.leap.clone(), config.state.clone());
+        if let Some(kept) = self.leap_seconds.as_ref()
+            && kept.wanted == wanted
+        {
+            kept.again.notify_one();
+            return Some(kept.told.clone());
+        }
         let keeper = self.keeper(config);
-        let told = keeper.told();
-        let task = tokio::spawn(async { match keeper.run().await {} });
-        if let Some(before) = self.leap_seconds.replace(task.abort_handle()) {
-            before.abort();
+        let (told, again) = (keeper.told(), keeper.again());
+        let task = tokio::spawn(async { match keeper.run().await {} }).abort_handle();
+        let kept = LeapSecondsKept {
+            wanted,
+            told: told.clone(),
+            again,
+            task,
+        };
+        if let Some(before) = self.leap_seconds.replace(kept) {
+            before.task.abort();
         }
         Some(told)
     }

@@ -65,7 +65,7 @@ pub(super) enum ServeError {
     Listen { address: String, cause: io::Error },
     /// The file with the leap seconds to tell is no good.
     #[error("{}{}", .0, remedy(.0))]
-    LeapSeconds(#[from] FileError),
+    LeapSeconds(FileError),
     /// Leap seconds cannot be fetched.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -142,7 +142,7 @@ fn keeper(path: Option<&Path>, url: Option<&str>) -> Result<Keeper, ServeError> 
             named.display()
         );
     }
-    Ok(Keeper::with_file(kept.map(Path::to_owned), web)?)
+    Keeper::with_file(kept.map(Path::to_owned), web).map_err(ServeError::LeapSeconds)
 }
 
 /// What to do about a file that is no good.

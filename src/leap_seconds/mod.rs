@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
 /// A list that is older than this is fetched anew even if it has not expired: leap seconds are announced
@@ -46,6 +46,7 @@ pub struct Keeper {
     renewed: Option<Utc>,
     /// The list of which it has been said that it has expired.
     noted: Option<Arc<LeapSeconds>>,
+    again: Arc<Notify>,
 }
 
 /// A file that is read again and again.
@@ -135,12 +136,18 @@ impl Keeper {
             fetched: None,
             renewed: None,
             noted: None,
+            again: Arc::default(),
         }
     }
 
     /// What to go by: what is built in to begin with.
     pub fn told(&self) -> watch::Receiver<Arc<LeapSeconds>> {
         self.told.subscribe()
+    }
+
+    /// Whoever notifies it has all files read again at once.
+    pub fn again(&self) -> Arc<Notify> {
+        Arc::clone(&self.again)
     }
 
     /// Keeps the list up to date, for ever.
@@ -157,7 +164,10 @@ impl Keeper {
             } else if self.files.is_empty() {
                 return std::future::pending().await;
             }
-            sleep_until(raw_now() + pause).await;
+            tokio::select! {
+                () = sleep_until(raw_now() + pause) => {}
+                () = self.again.notified() => {}
+            }
         }
     }
 

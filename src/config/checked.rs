@@ -3,7 +3,7 @@
 //! Defaults are given here, by the constructors, so that a configuration that no file made has them too.
 
 use super::authority::CaFileError;
-use super::endpoint;
+use super::leap::{self, Leap};
 use super::outputs::{self, Sock};
 use super::problem::{Fault, Report};
 use super::raw;
@@ -66,21 +66,6 @@ pub struct Select {
     /// `max-bound`: greatest half-width of a bound that is believed or published (1 ms to 10 s, default
     /// 1500 ms).
     pub max_bound: Span,
-}
-
-/// `[leap]`: where lists of leap seconds come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Leap {
-    /// `list`: a file that somebody keeps up to date (an absolute path; without it [`USUAL_LIST`](Self::USUAL_LIST), if that is
-    /// there).
-    pub list: Option<PathBuf>,
-    /// `url`: where one is fetched besides, once a month (https; default nowhere).
-    pub url: Option<Url>,
-}
-
-impl Leap {
-    /// Where Debian's tzdata has the list.
-    pub const USUAL_LIST: &str = "/usr/share/zoneinfo/leap-seconds.list";
 }
 
 /// `[log]`: what is told, and what is recorded.
@@ -361,7 +346,7 @@ pub(super) fn config(
     if let Some(bound) = &file.select.max_bound {
         config.select.max_bound = bound.value;
     }
-    config.leap = leap(&file.leap, report);
+    config.leap = leap::checked(&file.leap, report);
     config.select.min_agreeing = min_agreeing(file, &config.sources, report);
     refuse_empty_cycles(file, &config, report);
     config
@@ -425,27 +410,6 @@ fn control(raw: &raw::Control) -> Control {
         control.mode = mode.value;
     }
     control
-}
-
-fn leap(raw: &raw::Leap<'_>, report: &mut Report) -> Leap {
-    let mut leap = Leap {
-        list: raw.list.as_ref().map(|list| list.value.clone()),
-        url: None,
-    };
-    if let (Some(given), Some(table)) = (&raw.url, &raw.table) {
-        match endpoint::parse(&given.value) {
-            Ok(url) if url.scheme() == "https" => leap.url = Some(url),
-            Ok(url) => {
-                let fault = Fault::new(
-                    format!("{:?} has the scheme {}", given.value, url.scheme()),
-                    "use https, nothing else vouches for the list",
-                );
-                table.add_about("url", given.offset, fault, report);
-            }
-            Err(fault) => table.add_about("url", given.offset, fault, report),
-        }
-    }
-    leap
 }
 
 fn min_agreeing(file: &raw::File<'_>, sources: &[Source], report: &mut Report) -> Option<usize> {

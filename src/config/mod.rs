@@ -19,6 +19,7 @@ mod checked;
 mod duration;
 mod endpoint;
 mod keys;
+mod leap;
 mod listen;
 mod mode;
 mod outputs;
@@ -32,8 +33,9 @@ mod word;
 
 pub use authority::{CaFileError, certificates};
 pub use checked::{
-    AddressFamily, Config, Control, Leap, Level, Log, Metrics, Protocol, Select, Shm, Source, State,
+    AddressFamily, Config, Control, Level, Log, Metrics, Protocol, Select, Shm, Source, State,
 };
+pub use leap::Leap;
 pub use listen::listen_addresses;
 pub use outputs::{Output, Sock};
 pub use problem::{Problem, Problems};

@@ -235,6 +235,18 @@ fn a_leap_second_passes_as_it_did_for_the_daemon() {
         assert!(apart.abs() < SECOND / 100, "{decision:?}");
     }
     assert_eq!(all.len(), 13);
+    // Also where nobody was heard around it.
+    let log = new_year(list);
+    let is_far = |line: &&str| {
+        let known = Item::read(line.as_bytes()).expect("a good line");
+        !matches!(known, Item::Exchange(_, exchange) if (960..1_060).contains(&(exchange.received().as_nanos() / SECOND)))
+    };
+    let holed: String = log.split_inclusive('\n').filter(is_far).collect();
+    for log in [log, holed] {
+        let lines = decided(&config, false, &log);
+        assert_eq!(lines, decided(&config, true, &log));
+        assert!(lines.len() > 5, "{lines:?}");
+    }
     // Who is not told must find it out.
     let untold = shown(&config, true, &new_year(""));
     let stepped =

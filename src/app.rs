@@ -1,10 +1,12 @@
 //! The world that the daemon runs in: servers on the network, outputs of this machine, a configuration in a file.
 
-use crate::config::{self, Config, Control, Metrics, Output, Source};
+use crate::config::{self, Config, Control, Leap, Metrics, Output, Source, State};
 use crate::engine::time::Utc;
+use crate::leap_seconds::{Keeper, Place, Web};
 use crate::net::{Deadlines, KnownTime, Target, Tls};
 use crate::output::{ShmSink, Sink, SinkError, SockSink};
 use crate::poller::{Ask, Finder, Upstream, UpstreamSettings};
+use crate::protocol::leap_seconds::LeapSeconds;
 use crate::status::Status;
 use crate::status::control::{BindError, ControlSocket};
 use crate::status::metrics::MetricsServer;
@@ -13,7 +15,8 @@ use crate::sys::shm::{Policy, Unit};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 use tracing::{info, warn};
 
 /// The real world.
@@ -24,7 +27,20 @@ pub struct Live {
     known_time: KnownTime,
     control: Option<(Control, ControlSocket)>,
     metrics: Option<(Metrics, MetricsServer)>,
+    leap_seconds: Option<LeapSecondsKept>,
 }
+
+/// Leap seconds, and the task that keeps them up to date.
+struct LeapSecondsKept {
+    /// As the configuration has them.
+    wanted: (Leap, State),
+    told: watch::Receiver<Arc<LeapSeconds>>,
+    again: Arc<Notify>,
+    task: AbortHandle,
+}
+
+/// The list of leap seconds that was fetched, in the state directory.
+const KEPT_LIST: &str = "leap-seconds.list";
 
 impl Live {
     /// A world whose configuration is read again from `file`, if there is one.
@@ -36,6 +52,7 @@ impl Live {
             known_time,
             control: None,
             metrics: None,
+            leap_seconds: None,
         }
     }
 }
@@ -93,6 +110,29 @@ impl World for Live {
         }
     }
 
+    fn leap_seconds(&mut self, config: &Config) -> Option<watch::Receiver<Arc<LeapSeconds>>> {
+        let wanted = (config.leap.clone(), config.state.clone());
+        if let Some(kept) = self.leap_seconds.as_ref()
+            && kept.wanted == wanted
+        {
+            kept.again.notify_one();
+            return Some(kept.told.clone());
+        }
+        let keeper = self.keeper(config);
+        let (told, again) = (keeper.told(), keeper.again());
+        let task = tokio::spawn(async { match keeper.run().await {} }).abort_handle();
+        let kept = LeapSecondsKept {
+            wanted,
+            told: told.clone(),
+            again,
+            task,
+        };
+        if let Some(before) = self.leap_seconds.replace(kept) {
+            before.task.abort();
+        }
+        Some(told)
+    }
+
     fn time_has_come(&mut self, time: Utc) {
         self.known_time.learn(time);
     }
@@ -122,6 +162,22 @@ impl Live {
             (Err(why @ BindError::NoDirectory(_)), None) => info!("{why}"),
             (Err(why), None) => warn!("{why}"),
         }
+    }
+
+    /// Keeps leap seconds as `config` has them. What is wrong with that costs nothing else.
+    fn keeper(&self, config: &Config) -> Keeper {
+        let list = match &config.leap.list {
+            Some(path) => Place::named(path.clone()),
+            None => Place::usual(Leap::USUAL_LIST.into()),
+        };
+        let url = config.leap.url.as_ref();
+        let web = url.and_then(|url| {
+            let web = Web::new(url.as_str(), &self.tls);
+            web.inspect_err(|error| warn!("[leap] url: {error}")).ok()
+        });
+        let directory = config.state.directory.as_ref().filter(|_| url.is_some());
+        let kept = directory.map(|directory| directory.join(KEPT_LIST));
+        Keeper::with_files(vec![list], kept, web)
     }
 
     /// Serves the metrics where `config` has them; if that cannot be, they stay where they are.

@@ -17,6 +17,7 @@
 //! | [`engine`], [`protocol`] | `engine::time`, themselves |
 //! | [`config`], [`sys`] | the pure layers' types; not each other |
 //! | [`net`], [`output`], [`server`], [`status`] | all above, never each other |
+//! | [`leap_seconds`] | the pure layers, `config`, `sys`, `net` |
 //! | [`poller`], [`supervisor`] | all above |
 //! | [`app`], [`cli`], the binaries | everything |
 //!
@@ -27,6 +28,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod leap_seconds;
 pub mod net;
 pub mod output;
 pub mod poller;

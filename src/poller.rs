@@ -12,13 +12,14 @@ pub use upstream::{Trouble, Upstream, UpstreamSettings};
 
 use crate::engine::SourceId;
 use crate::engine::exchange::Exchange;
+use crate::engine::passage::Silence;
 use crate::engine::source::{Action, Failure, Report, Source};
 use crate::engine::time::{Raw, Span};
 use crate::protocol::kind::Kind;
 use crate::sys::clock::{raw_now, sleep_until};
 use pulse::Pulse;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc};
 
 /// Asks one source for ever.
@@ -44,6 +45,23 @@ pub struct Handle {
     pub pulse: Pulse,
     /// Told when it is worth asking at once.
     pub wake: Notify,
+    /// When it is to ask nobody.
+    pub hush: Hush,
+}
+
+/// A time in which nobody is to be asked, if there is one.
+#[derive(Debug, Default)]
+pub struct Hush(Mutex<Option<Silence>>);
+
+impl Hush {
+    /// From now on it is this one.
+    pub fn set(&self, silence: Option<Silence>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = silence;
+    }
+
+    fn get(&self) -> Option<Silence> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Whom a poller asks: a server on the network, or a test's.
@@ -73,6 +91,7 @@ impl Poller {
     pub async fn run(mut self) {
         loop {
             let now = raw_now();
+            self.source.hush(self.handle.hush.get());
             match self.source.next(now) {
                 Action::Exchange(ticket) => {
                     self.handle.pulse.promise(now + self.server.limit());
@@ -131,6 +150,7 @@ impl Handle {
         Self {
             pulse: Pulse::new(now),
             wake: Notify::new(),
+            hush: Hush::default(),
         }
     }
 }

@@ -6,7 +6,6 @@ pub mod daemon;
 mod demo;
 mod doctor;
 mod feed;
-mod leap_seconds;
 #[cfg(test)]
 mod manual;
 mod protocols;

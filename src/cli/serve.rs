@@ -1,16 +1,21 @@
 //! `webntp serve`: a WebNTP server until a signal ends it.
 
 use super::LogArguments;
-use super::leap_seconds::{Keeper, LeapSecondsError};
 use crate::config::listen_addresses;
 use crate::engine::time::Span;
+use crate::leap_seconds::{FileError, Keeper, Web, WebError};
+use crate::net::Tls;
 use crate::server::{Server, ServerClock};
 use crate::sys::listen;
 use crate::sys::signals::{Signal, Signals};
 use clap::Args;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use tracing::warn;
+
+/// Where the reference keeps its list.
+const DEFAULT_LEAP_SECOND_PATH: &str = "leap-seconds.list";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -58,9 +63,12 @@ pub(super) enum ServeError {
     /// The system does not let us listen there.
     #[error("cannot listen on {address}: {}", listen::why(cause))]
     Listen { address: String, cause: io::Error },
-    /// There are no leap seconds to tell.
+    /// The file with the leap seconds to tell is no good.
+    #[error("{}{}", .0, remedy(.0))]
+    LeapSeconds(FileError),
+    /// Leap seconds cannot be fetched.
     #[error(transparent)]
-    LeapSeconds(#[from] LeapSecondsError),
+    Web(#[from] WebError),
     /// The system gives us not even the means to begin.
     #[error("cannot start: {}", listen::unnumbered(.0))]
     Start(io::Error),
@@ -70,8 +78,10 @@ pub(super) enum ServeError {
 pub(super) fn run(arguments: &Arguments) -> Result<(), ServeError> {
     arguments.log.init();
     let addresses = addresses(&arguments.address)?;
-    let path = arguments.leap_second_path.as_deref();
-    let keeper = Keeper::new(path, arguments.leap_second_url.as_deref())?;
+    let keeper = keeper(
+        arguments.leap_second_path.as_deref(),
+        arguments.leap_second_url.as_deref(),
+    )?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -111,6 +121,37 @@ async fn serve(
     tokio::select! {
         () = server.run(stop) => Ok(()),
         never = keeper.run() => match never {},
+    }
+}
+
+/// Keeps the leap seconds to tell. An empty path or URL is none.
+///
+/// A file that is missing is no error: whoever names a URL may not have it yet.
+fn keeper(path: Option<&Path>, url: Option<&str>) -> Result<Keeper, ServeError> {
+    let web = match url {
+        None | Some("") => None,
+        Some(url) => Some(Web::new(url, &Tls::new(Vec::new()))?),
+    };
+    let kept = path.unwrap_or(Path::new(DEFAULT_LEAP_SECOND_PATH));
+    let kept = Some(kept).filter(|path| !path.as_os_str().is_empty());
+    if let (Some(named), None) = (path.and(kept), &web)
+        && let Ok(false) = named.try_exists()
+    {
+        warn!(
+            "{}: no such file; telling the leap seconds up to 2017, which are built in",
+            named.display()
+        );
+    }
+    Keeper::with_file(kept.map(Path::to_owned), web).map_err(ServeError::LeapSeconds)
+}
+
+/// What to do about a file that is no good.
+fn remedy(error: &FileError) -> &'static str {
+    match error {
+        FileError::Broken { .. } => {
+            "; mend it, take it away, or name another one with --leap-second-path"
+        }
+        FileError::Read { .. } | FileError::TooLong { .. } => "",
     }
 }
 

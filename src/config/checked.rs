@@ -3,6 +3,7 @@
 //! Defaults are given here, by the constructors, so that a configuration that no file made has them too.
 
 use super::authority::CaFileError;
+use super::leap::{self, Leap};
 use super::outputs::{self, Sock};
 use super::problem::{Fault, Report};
 use super::raw;
@@ -26,6 +27,8 @@ pub struct Config {
     pub socks: Vec<Sock>,
     /// `[select]`
     pub select: Select,
+    /// `[leap]`
+    pub leap: Leap,
     /// `[log]`
     pub log: Log,
     /// `[control]`; none for a daemon that nobody shall ask.
@@ -189,6 +192,7 @@ impl Config {
             shm: Shm::of_unit(FIRST_PUBLIC_UNIT),
             socks: Vec::new(),
             select: Select::default(),
+            leap: Leap::default(),
             log: Log::default(),
             control: None,
             state: State::default(),
@@ -206,6 +210,7 @@ impl Config {
             ("[shm]", self.shm != other.shm),
             ("[[sock]]", self.socks != other.socks),
             ("[select]", self.select != other.select),
+            ("[leap]", self.leap != other.leap),
             (
                 "[log] level (needs a restart)",
                 self.log.level != other.log.level,
@@ -341,6 +346,7 @@ pub(super) fn config(
     if let Some(bound) = &file.select.max_bound {
         config.select.max_bound = bound.value;
     }
+    config.leap = leap::checked(&file.leap, report);
     config.select.min_agreeing = min_agreeing(file, &config.sources, report);
     refuse_empty_cycles(file, &config, report);
     config

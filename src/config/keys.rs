@@ -212,8 +212,8 @@ impl Kind {
     }
 }
 
-pub(super) static KINDS: [&Kind; 9] = [
-    &TOP, &SHM, &SOCK, &SELECT, &LOG, &STATE, &CONTROL, &METRICS, &SOURCE,
+pub(super) static KINDS: [&Kind; 10] = [
+    &TOP, &SHM, &SOCK, &SELECT, &LEAP, &LOG, &STATE, &CONTROL, &METRICS, &SOURCE,
 ];
 
 pub(super) static TOP: Kind = Kind {
@@ -221,7 +221,7 @@ pub(super) static TOP: Kind = Kind {
     place: "to the top of the file, above the first [table]",
     keys: &[&CYCLE],
     tables: &[
-        "shm", "sock", "select", "log", "state", "control", "metrics", "source",
+        "shm", "sock", "select", "leap", "log", "state", "control", "metrics", "source",
     ],
 };
 pub(super) static SHM: Kind = Kind {
@@ -240,6 +240,12 @@ pub(super) static SELECT: Kind = Kind {
     header: "[select]",
     place: "to [select]",
     keys: &[&MIN_AGREEING, &MAX_BOUND],
+    tables: &[],
+};
+pub(super) static LEAP: Kind = Kind {
+    header: "[leap]",
+    place: "to [leap]",
+    keys: &[&LEAP_LIST, &LEAP_URL],
     tables: &[],
 };
 pub(super) static LOG: Kind = Kind {
@@ -343,6 +349,23 @@ pub(super) static MAX_BOUND: Key<Length> = Key {
         high: (Span::from_secs(10), "10s"),
     },
     without: Without::Is("\"1500ms\""),
+};
+
+pub(super) static LEAP_LIST: Key<AbsolutePath> = Key {
+    name: "list",
+    takes: AbsolutePath::File,
+    without: Without::Depends(
+        "/usr/share/zoneinfo/leap-seconds.list, if it is there",
+        "\"/usr/share/zoneinfo/leap-seconds.list\"",
+    ),
+};
+pub(super) static LEAP_URL: Key<Text> = Key {
+    name: "url",
+    takes: Text("https"),
+    without: Without::Depends(
+        "nowhere",
+        "\"https://data.iana.org/time-zones/tzdb/leap-seconds.list\"",
+    ),
 };
 
 pub(super) static LEVEL: Key<Choice<Level>> = Key {

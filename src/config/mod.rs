@@ -19,6 +19,7 @@ mod checked;
 mod duration;
 mod endpoint;
 mod keys;
+mod leap;
 mod listen;
 mod mode;
 mod outputs;
@@ -34,6 +35,7 @@ pub use authority::{CaFileError, certificates};
 pub use checked::{
     AddressFamily, Config, Control, Level, Log, Metrics, Protocol, Select, Shm, Source, State,
 };
+pub use leap::Leap;
 pub use listen::listen_addresses;
 pub use outputs::{Output, Sock};
 pub use problem::{Problem, Problems};

@@ -20,6 +20,7 @@ pub(super) struct File<'a> {
     pub(super) shm: Shm,
     pub(super) socks: Vec<Sock<'a>>,
     pub(super) select: Select<'a>,
+    pub(super) leap: Leap<'a>,
     pub(super) log: Log,
     pub(super) state: State,
     pub(super) control: Control,
@@ -51,6 +52,15 @@ pub(super) struct Select<'a> {
     pub(super) table: Option<Table<'a>>,
     pub(super) min_agreeing: Option<At<i64>>,
     pub(super) max_bound: Option<At<Span>>,
+}
+
+/// `[leap]`
+#[derive(Default)]
+pub(super) struct Leap<'a> {
+    /// None when the file has no such table.
+    pub(super) table: Option<Table<'a>>,
+    pub(super) list: Option<At<PathBuf>>,
+    pub(super) url: Option<At<String>>,
 }
 
 /// `[log]`
@@ -126,6 +136,10 @@ impl<'a> File<'a> {
                 .table("select", report)
                 .map(|table| Select::read(table, report))
                 .unwrap_or_default(),
+            leap: top
+                .table("leap", report)
+                .map(|table| Leap::read(table, report))
+                .unwrap_or_default(),
             log: top
                 .table("log", report)
                 .map(|table| Log::read(&table, report))
@@ -180,6 +194,17 @@ impl<'a> Select<'a> {
         Self {
             min_agreeing: table.whole(&keys::MIN_AGREEING, report),
             max_bound: table.length(&keys::MAX_BOUND, report),
+            table: Some(table),
+        }
+    }
+}
+
+impl<'a> Leap<'a> {
+    fn read(table: Table<'a>, report: &mut Report) -> Self {
+        table.refuse_unknown(&keys::LEAP, report);
+        Self {
+            list: table.path(&keys::LEAP_LIST, report),
+            url: table.string(&keys::LEAP_URL, report),
             table: Some(table),
         }
     }

@@ -49,6 +49,10 @@ fn an_empty_file_has_the_defaults_and_no_source() {
             min_agreeing: None,
             max_bound: Span::from_millis(1_500),
         },
+        leap: Leap {
+            list: None,
+            url: None,
+        },
         log: Log::default(),
         state: State {
             directory: Some(PathBuf::from("/var/lib/webntpd")),
@@ -70,6 +74,7 @@ fn every_key_is_read() {
         shm = { enable = false, unit = 0x11, mode = "0660", owner-check = false }
         sock = [{ path = "/run/a.sock" }, { path = "/run/b.sock" }]
         select = { min-agreeing = 2, max-bound = "250ms" }
+        leap = { list = "/etc/leap-seconds.list", url = "https://example.org/list" }
         log.level = "debug"
         log.measurements = "/srv/measurements.jsonl"
         state.directory = "/srv/webntpd"
@@ -110,6 +115,10 @@ fn every_key_is_read() {
         select: Select {
             min_agreeing: Some(2),
             max_bound: Span::from_millis(250),
+        },
+        leap: Leap {
+            list: Some(PathBuf::from("/etc/leap-seconds.list")),
+            url: Some("https://example.org/list".parse().expect("a URL")),
         },
         log: Log {
             level: Level::Debug,

@@ -6,9 +6,10 @@
 use super::bound::{self, Bound, Interval};
 use super::cluster::{self, Member, Seen};
 use super::filter::Reading;
+use super::leap::Leap;
 use super::select::{self, Candidate, Vote};
 use super::snapshot::{Decision, NoDecision, Tally, Unusable};
-use super::time::{Rate, Raw, Span};
+use super::time::{Rate, Raw, Span, Utc};
 use super::{Engine, SourceSettings, combine, leap};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,13 +108,31 @@ impl Engine {
         {
             return Err(NoDecision::NothingNew);
         }
-        combined(
+        let decision = combined(
             at,
             &survivors,
             selection.bound,
             self.common_rates(&candidates),
         )
-        .ok_or(NoDecision::NoCandidates)
+        .ok_or(NoDecision::NoCandidates)?;
+        Ok(Decision {
+            leap: self.warning(at + decision.theta, &candidates, tallies),
+            ..decision
+        })
+    }
+
+    /// The leap second to warn of at `now`, which is when `at` is by the decision: not that of the survivors alone, since all honest ones
+    /// are truechimers, but not all of them survive.
+    fn warning(&self, now: Utc, candidates: &[(usize, &Reading)], tallies: &[Tally]) -> Leap {
+        if leap::end_of_the_last_day(now).is_none() {
+            return Leap::None;
+        }
+        let truechimers = candidates
+            .iter()
+            .filter(|(k, _)| !matches!(tallies[*k], Tally::Falseticker | Tally::Unusable(_)));
+        let said = truechimers
+            .map(|(k, reading)| (self.settings.sources[*k].operator.as_str(), reading.leap));
+        leap::warning(said, self.leap_list.and_then(|list| list.says(now)))
     }
 
     /// The truechimers (marked as outliers so far) that survive clustering. Coarse ones only if there are no others.
@@ -214,7 +233,7 @@ impl Engine {
     }
 }
 
-/// One decision out of the survivors', clamped into what all of them allow if there is such a thing, and in any case into
+/// One decision out of the survivors', without a leap second, clamped into what all of them allow if there is such a thing, and in any case into
 /// the published bound.
 pub(super) fn combined(
     at: Raw,
@@ -244,6 +263,6 @@ pub(super) fn combined(
         rate: rates.clamp(rate),
         rates,
         jitter: Span::from_secs_f64(mean.jitter_s),
-        leap: leap::majority(survivors.iter().filter_map(|(_, reading, _)| reading.leap)),
+        leap: Leap::None,
     })
 }

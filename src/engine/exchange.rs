@@ -63,6 +63,15 @@ impl Exchange {
         })
     }
 
+    /// The same with both of the server's stamps moved by `by`.
+    pub fn moved(&self, by: Span) -> Self {
+        Self {
+            arrived_before: self.arrived_before + by,
+            departed_after: self.departed_after + by,
+            ..*self
+        }
+    }
+
     /// When the request left, or a little before.
     pub fn sent(&self) -> Raw {
         self.sent

@@ -8,6 +8,7 @@ use super::bound::{Fit, Limits};
 use super::estimate::{Estimate, Prior};
 use super::exchange::Exchange;
 use super::leap::Leap;
+use super::passage::Passage;
 use super::time::{Raw, Span};
 use std::collections::VecDeque;
 
@@ -58,6 +59,16 @@ impl Filter {
             self.history.pop_front();
         }
         self.history.push_back(exchange);
+    }
+
+    /// A leap second has passed: goes on with what is left of the exchanges after it.
+    pub fn carry_over(&mut self, passage: &Passage) {
+        let before = std::mem::take(self);
+        for exchange in before.history {
+            if let Some(exchange) = passage.carried(&exchange) {
+                self.add(exchange);
+            }
+        }
     }
 
     /// What the exchanges completed by `at` say of that instant, with what was known of the rate before; `None` when there are

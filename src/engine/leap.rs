@@ -1,6 +1,10 @@
-//! Leap-second warnings: what a server announces, and what a majority of survivors makes of it.
+//! Leap-second warnings: what a server or a list announces, and what a majority makes of it.
+//!
+//! In: what servers and `leap-seconds.list` name. Out: the warning that is due, on the last day of June or December only. When that
+//! is on the raw clock, and what it does to history, is known in [`passage`](super::passage).
 
 use super::time::{Span, Utc};
+use std::collections::BTreeMap;
 
 /// What the last minute of the current month will have, as far as anybody knows (RFC 5905 §7.3, LI).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -28,8 +32,28 @@ impl Leap {
     }
 }
 
+/// What `leap-seconds.list` says of the future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List {
+    /// The instant after the last leap second that it knows of, be that past or yet to come.
+    pub last: Utc,
+    /// What that one is or was: 1 for one that is inserted, −1 for one that is left out.
+    pub step: i8,
+    /// Until when it is complete.
+    pub expires: Utc,
+}
+
+impl List {
+    /// What it says at `now`; nothing once it has expired.
+    pub fn says(&self, now: Utc) -> Option<Leap> {
+        (now < self.expires).then(|| announced(self.last, self.step, now))
+    }
+}
+
 /// A warning is due only this long before the event.
-const NOTICE: Span = Span::from_secs(86_400);
+const NOTICE: Span = Span::from_secs(DAY_S);
+
+const DAY_S: i64 = 86_400;
 
 /// What a server says at `now` that names `next` as the instant after the coming (or else the last) leap second
 /// and `step` as its sign.
@@ -48,8 +72,41 @@ pub fn announced(next: Utc, step: i8, now: Utc) -> Leap {
     }
 }
 
+/// The end of the day, if that is the last one of June or December.
+pub fn end_of_the_last_day(now: Utc) -> Option<Utc> {
+    let (seconds, _) = now.to_parts();
+    let days = seconds.div_euclid(DAY_S).saturating_add(1);
+    let midnight = Utc::from_secs(days.saturating_mul(DAY_S));
+    ends_june_or_december(midnight).then_some(midnight)
+}
+
+/// The warning that is due by what the truechimers of each operator say, if they say anything, and the list.
+///
+/// Every operator has one voice, and so has a list that has not expired. A warning needs more than half of those who speak; and
+/// among them must be the list, or more than half of all operators, those counted who say nothing: the honest ones are more
+/// than half, so a warning without a list is that of one of them at least, and most who can tell do not contradict it.
+pub fn warning<'a>(
+    truechimers: impl Iterator<Item = (&'a str, Option<Leap>)>,
+    list: Option<Leap>,
+) -> Leap {
+    let mut said: BTreeMap<&str, Vec<Leap>> = BTreeMap::new();
+    for (operator, leap) in truechimers {
+        said.entry(operator).or_default().extend(leap);
+    }
+    let operators = said.len();
+    let spoken = said.into_values().filter(|said| !said.is_empty());
+    let servers: Vec<Leap> = spoken.map(|said| majority(said.into_iter())).collect();
+    let leap = majority(servers.iter().copied().chain(list));
+    let warning = servers.iter().filter(|said| **said == leap).count();
+    if list == Some(leap) || 2 * warning > operators {
+        leap
+    } else {
+        Leap::None
+    }
+}
+
 /// The warning that more than half of those who say anything agree on.
-pub fn majority(said: impl Iterator<Item = Leap>) -> Leap {
+fn majority(said: impl Iterator<Item = Leap>) -> Leap {
     let (mut all, mut insert, mut delete) = (0, 0, 0);
     for leap in said {
         all += 1;
@@ -70,7 +127,6 @@ pub fn majority(said: impl Iterator<Item = Leap>) -> Leap {
 
 /// Whether `instant` is midnight of the first of July or of January.
 fn ends_june_or_december(instant: Utc) -> bool {
-    const DAY_S: i64 = 86_400;
     let (seconds, nanos) = instant.to_parts();
     if nanos != 0 || seconds.rem_euclid(DAY_S) != 0 {
         return false;
@@ -94,8 +150,8 @@ mod tests {
     fn a_warning_is_due_only_within_the_last_day() {
         let before = |seconds| LAST - Span::from_secs(seconds);
         assert_eq!(announced(LAST, 1, before(86_401)), Leap::None);
-        assert_eq!(announced(LAST, 1, before(86_400)), Leap::Insert);
-        assert_eq!(announced(LAST, -1, before(1)), Leap::Delete);
+        assert_eq!(announced(LAST, 1, before(86_400)), Insert);
+        assert_eq!(announced(LAST, -1, before(1)), Delete);
         assert_eq!(announced(LAST, 1, LAST), Leap::None);
         assert_eq!(announced(LAST, 0, before(1)), Leap::None);
         assert_eq!(announced(LAST, 2, before(1)), Leap::None);
@@ -115,7 +171,7 @@ mod tests {
         for (seconds, expected) in midnights {
             let next = Utc::from_secs(seconds);
             assert_eq!(
-                announced(next, 1, next - NOTICE) == Leap::Insert,
+                announced(next, 1, next - NOTICE) == Insert,
                 expected,
                 "{seconds}"
             );
@@ -123,11 +179,87 @@ mod tests {
     }
 
     #[test]
+    fn only_the_last_days_of_june_and_december_end_with_a_leap_second() {
+        for (seconds, expected) in [
+            (1_483_228_799, Some(1_483_228_800)), // 2016-12-31 23:59:59
+            (1_483_142_400, Some(1_483_228_800)), // 2016-12-31
+            (1_483_142_399, None),
+            (1_483_228_800, None),
+            (1_435_700_000, Some(1_435_708_800)), // 2015-06-30
+        ] {
+            let end = end_of_the_last_day(Utc::from_secs(seconds));
+            assert_eq!(end, expected.map(Utc::from_secs), "{seconds}");
+        }
+        for extreme in [i64::MIN, i64::MAX] {
+            let _ = end_of_the_last_day(Utc::from_nanos(extreme));
+        }
+    }
+
+    use Leap::{Delete, Insert};
+    const SILENT: Option<Leap> = None;
+    const NO: Option<Leap> = Some(Leap::None);
+    const YES: Option<Leap> = Some(Insert);
+
+    /// Servers of an operator each, and a list.
+    fn each(servers: &[Option<Leap>], list: Option<Leap>) -> Leap {
+        let names = ["a", "b", "c", "d", "e"];
+        warning(names.into_iter().zip(servers.iter().copied()), list)
+    }
+
+    #[test]
     fn a_warning_needs_more_than_half_of_those_who_speak() {
-        use Leap::{Delete, Insert};
-        assert_eq!(majority([].into_iter()), Leap::None);
-        assert_eq!(majority([Insert, Leap::None].into_iter()), Leap::None);
-        assert_eq!(majority([Insert, Insert, Leap::None].into_iter()), Insert);
-        assert_eq!(majority([Delete, Insert, Delete].into_iter()), Delete);
+        assert_eq!(each(&[], SILENT), Leap::None);
+        assert_eq!(each(&[YES, NO], SILENT), Leap::None);
+        assert_eq!(each(&[YES, YES, NO], SILENT), Insert);
+        assert_eq!(each(&[YES, YES, NO, NO], YES), Insert);
+        assert_eq!(each(&[NO, NO], YES), Leap::None);
+        let delete = Some(Delete);
+        assert_eq!(each(&[delete, YES, delete], SILENT), Delete);
+        assert_eq!(each(&[delete, YES], SILENT), Leap::None);
+    }
+
+    #[test]
+    fn no_minority_of_the_operators_can_warn_because_the_others_cannot_tell() {
+        assert_eq!(each(&[YES, SILENT, SILENT], SILENT), Leap::None);
+        assert_eq!(each(&[YES, SILENT], SILENT), Leap::None);
+        assert_eq!(each(&[YES, YES, SILENT, SILENT], SILENT), Leap::None);
+        assert_eq!(each(&[YES, YES, SILENT], SILENT), Insert);
+        assert_eq!(each(&[YES], SILENT), Insert);
+        // Nor because the list says that there is none, or for a second that would be left out.
+        assert_eq!(each(&[YES, SILENT, SILENT], NO), Leap::None);
+        assert_eq!(each(&[YES, SILENT, SILENT], Some(Delete)), Leap::None);
+    }
+
+    #[test]
+    fn the_list_is_one_voice_and_decides_where_no_server_can_tell() {
+        assert_eq!(each(&[SILENT, SILENT, SILENT], YES), Insert);
+        assert_eq!(each(&[SILENT, SILENT, SILENT], NO), Leap::None);
+        assert_eq!(each(&[YES, SILENT, SILENT], YES), Insert);
+        assert_eq!(each(&[NO, SILENT, SILENT], YES), Leap::None, "one each");
+        assert_eq!(each(&[YES, YES, SILENT], NO), Insert, "two of three");
+    }
+
+    #[test]
+    fn all_servers_of_one_operator_have_one_voice() {
+        let said = [("a", YES), ("a", YES), ("a", YES), ("b", NO), ("c", NO)];
+        assert_eq!(warning(said.into_iter(), SILENT), Leap::None);
+        let divided = [("a", YES), ("a", NO), ("b", YES), ("c", YES), ("c", SILENT)];
+        assert_eq!(warning(divided.into_iter(), SILENT), Insert);
+        assert_eq!(warning(divided.into_iter().take(3), SILENT), Leap::None);
+    }
+
+    #[test]
+    fn a_list_says_nothing_once_it_has_expired() {
+        let day = Span::from_secs(86_400);
+        let list = List {
+            last: LAST,
+            step: 1,
+            expires: LAST + day,
+        };
+        let before = |seconds| LAST - Span::from_secs(seconds);
+        assert_eq!(list.says(before(1)), Some(Insert));
+        assert_eq!(list.says(before(100_000)), Some(Leap::None));
+        assert_eq!(list.says(LAST), Some(Leap::None));
+        assert_eq!(list.says(LAST + day), None);
     }
 }

@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod filter;
 pub mod leap;
 mod oscillator;
+pub mod passage;
 pub mod select;
 pub mod snapshot;
 pub mod source;
@@ -25,6 +26,7 @@ mod tests;
 use estimate::Prior;
 use filter::{Filter, Reading};
 use oscillator::Oscillator;
+use passage::{Passage, Silence};
 use snapshot::{NoDecision, Snapshot, SourceView, Tally, Unusable};
 use source::Report;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +68,9 @@ pub struct SourceSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u64);
 
+/// So many cycles after a leap second, who has not answered since is left out.
+const ANSWER_CYCLES: i64 = 4;
+
 /// Filters, selection and decision of all sources.
 ///
 /// The driver hands in every poll's end by [`report`](Self::report) and calls [`cycle`](Self::cycle) at
@@ -82,6 +87,10 @@ pub struct Engine {
     /// Exchanges that began before are not taken.
     unbroken_since: Raw,
     oscillator: Oscillator,
+    leap_list: Option<leap::List>,
+    /// The leap second that the last decision warned of, and the one that passed last.
+    coming: Option<Passage>,
+    passed: Option<Passage>,
 }
 
 /// What the engine remembers of one source.
@@ -122,7 +131,21 @@ impl Engine {
             last_decision: None,
             unbroken_since: Raw::from_nanos(i64::MIN),
             oscillator: Oscillator::default(),
+            leap_list: None,
+            coming: None,
+            passed: None,
         }
+    }
+
+    /// From now on the list of leap seconds is this one, or none.
+    pub fn know_leap_seconds(&mut self, list: Option<leap::List>) {
+        self.leap_list = list;
+    }
+
+    /// When no source is to be asked and nothing to be published, as far as that is known by now: around the leap second that
+    /// the last decision warned of, or else around the last one.
+    pub fn silence(&self) -> Option<Silence> {
+        self.coming.or(self.passed).map(|passage| passage.silence())
     }
 
     /// Takes over what an earlier run, or an earlier hour, found out about the oscillator. Estimates lean on it as long as there
@@ -151,6 +174,7 @@ impl Engine {
     pub fn forget(&mut self, now: Raw) {
         self.oscillator.forget();
         self.begin_anew(now);
+        self.passed = None;
     }
 
     fn begin_anew(&mut self, now: Raw) {
@@ -159,6 +183,7 @@ impl Engine {
         }
         self.last_decision = None;
         self.unbroken_since = now;
+        self.coming = None;
     }
 
     /// When [`cycle`](Self::cycle) is to be called next.
@@ -178,7 +203,13 @@ impl Engine {
         state.reach <<= 1;
         match report {
             Report::Sample(exchange) => {
-                if exchange.sent() >= self.unbroken_since {
+                let carried = match &self.passed {
+                    Some(passage) => passage.carried(&exchange),
+                    None => Some(exchange),
+                };
+                if let Some(exchange) = carried
+                    && exchange.sent() >= self.unbroken_since
+                {
                     state.filter.add(exchange);
                 }
                 state.reach |= 1;
@@ -190,11 +221,16 @@ impl Engine {
 
     /// What can be said before the first cycle has ended.
     pub fn preview(&self, now: Raw) -> Snapshot {
+        self.undecided(now, NoDecision::NoCandidates)
+    }
+
+    /// What is shown when no source has been looked at.
+    fn undecided(&self, at: Raw, why: NoDecision) -> Snapshot {
         let nothing = |_: &SourceState| (None, Tally::Unusable(Unusable::NoSample));
         let (readings, tallies) = self.sources.iter().map(nothing).unzip();
         Snapshot {
-            at: now,
-            outcome: Err(NoDecision::NoCandidates),
+            at,
+            outcome: Err(why),
             sources: self.views(readings, tallies),
         }
     }
@@ -207,6 +243,9 @@ impl Engine {
         }
         let at = last_multiple(self.settings.cycle, now);
         self.next_cycle = at + self.settings.cycle;
+        if self.is_silent(at) {
+            return Some(self.undecided(at, NoDecision::LeapSecond));
+        }
 
         let prior = self.oscillator.prior();
         let readings: Vec<Option<Reading>> = self
@@ -227,12 +266,19 @@ impl Engine {
             )
             .collect();
         let mut doubted: Vec<bool> = self.sources.iter().map(|source| source.doubted).collect();
-        let outcome = match self.stepped_together(&readings) {
+        let mut outcome = match self.stepped_together(&readings) {
             Some(operators) => {
                 // Not `now`: what a cycle makes of its samples must not depend on when it was called. The rate may be another as well.
                 self.oscillator.distrust();
                 self.begin_anew(at);
                 Err(NoDecision::Stepped { operators })
+            }
+            None if self.waits_for_answers(at, &readings, &mut tallies) => {
+                return Some(Snapshot {
+                    at,
+                    outcome: Err(NoDecision::LeapSecond),
+                    sources: self.views(readings, tallies),
+                });
             }
             None => self.decide(at, &readings, &mut tallies, &mut doubted),
         };
@@ -244,6 +290,12 @@ impl Engine {
             state.was_best = *tally == Tally::Best;
         }
         if let Ok(decision) = &outcome {
+            self.coming = Passage::of(decision);
+            if self.is_silent(at) {
+                outcome = Err(NoDecision::LeapSecond);
+            }
+        }
+        if let Ok(decision) = &outcome {
             self.last_decision = Some(at);
             self.oscillator.learn(decision);
         }
@@ -252,6 +304,46 @@ impl Engine {
             outcome,
             sources: self.views(readings, tallies),
         })
+    }
+
+    /// Whether a leap second is near. When it has passed, history goes along with it.
+    fn is_silent(&mut self, at: Raw) -> bool {
+        let Some(passage) = self.coming.filter(|coming| at >= coming.silence().from) else {
+            return false;
+        };
+        if passage.silence().holds(at) {
+            return true;
+        }
+        for state in &mut self.sources {
+            state.filter.carry_over(&passage);
+        }
+        self.coming = None;
+        self.passed = Some(passage);
+        false
+    }
+
+    /// Whether candidates are to be heard first, because they have not been since a leap second passed: whether their clocks had it is
+    /// not known before, and one that did not would still agree with the others that were not heard. They are not waited for long.
+    fn waits_for_answers(
+        &self,
+        at: Raw,
+        readings: &[Option<Reading>],
+        tallies: &mut [Tally],
+    ) -> bool {
+        let Some(passed) = self.passed.map(|passage| passage.silence().to) else {
+            return false;
+        };
+        let is_late = at - passed >= self.settings.cycle.times(ANSWER_CYCLES);
+        for (tally, reading) in tallies.iter_mut().zip(readings) {
+            let is_candidate = *tally == Tally::Unusable(Unusable::NoMajority);
+            if is_candidate && reading.is_some_and(|reading| reading.newest < passed) {
+                if !is_late {
+                    return true;
+                }
+                *tally = Tally::Unusable(Unusable::Stale);
+            }
+        }
+        false
     }
 
     /// How many operators' sources contradict their own past in this very cycle, if these are most of those that have a vote and

@@ -31,7 +31,7 @@ pub struct Decision {
     pub rates: Interval<Rate>,
     /// System jitter (RFC 5905 §11.2.3).
     pub jitter: Span,
-    /// The leap second that the majority of survivors announces.
+    /// The leap second that the majority announces ([`leap::warning`](super::leap::warning)).
     pub leap: Leap,
 }
 
@@ -77,6 +77,8 @@ pub enum NoDecision {
     },
     /// No survivor has answered since the last decision.
     NothingNew,
+    /// A leap second that was announced is near: what clocks show now is open to doubt.
+    LeapSecond,
     /// Most operators' sources contradict what they said before: all history was dropped.
     Stepped {
         /// How many operators.
@@ -101,6 +103,7 @@ impl fmt::Display for NoDecision {
                 write!(f, "too uncertain: ± {:.3} s", half_width.as_secs_f64())
             }
             Self::NothingNew => write!(f, "nothing new from any source"),
+            Self::LeapSecond => write!(f, "a leap second passes"),
             Self::Stepped { operators } => {
                 write!(
                     f,

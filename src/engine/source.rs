@@ -5,6 +5,7 @@
 //! reads no clock: `now` and a seed are given to it.
 
 use super::exchange::Exchange;
+use super::passage::Silence;
 use super::time::{Raw, Span};
 use std::collections::VecDeque;
 
@@ -27,6 +28,9 @@ pub struct Pace {
 
 /// Time between the polls of a burst.
 const BURST_APART: Span = Span::from_secs(2);
+
+/// Within so much after a silence every source is asked.
+const HUSH_SPREAD: Span = Span::from_secs(8);
 
 /// No server's turn comes sooner than this after its last one was due.
 pub const LEAST_APART: Span = Span::from_secs(1);
@@ -131,6 +135,10 @@ pub struct Source {
     last_asked: Option<Raw>,
     /// Until when the server asked to be left alone.
     silence: Option<Raw>,
+    /// When nobody is asked: around a leap second.
+    hush: Option<Silence>,
+    /// How long after that it is asked first, lest all the world ask at once.
+    hush_spread: Span,
     random: u64,
 }
 
@@ -148,8 +156,15 @@ impl Source {
             burst: pace.burst,
             last_asked: None,
             silence: None,
+            hush: None,
+            hush_spread: Span::from_nanos((seed % HUSH_SPREAD.as_nanos().unsigned_abs()) as i64),
             random: seed,
         }
+    }
+
+    /// Asks nobody in this time, whatever is due, and soon after it: everybody wants to know then what the server makes of it.
+    pub fn hush(&mut self, silence: Option<Silence>) {
+        self.hush = silence;
     }
 
     /// What to do now.
@@ -157,9 +172,14 @@ impl Source {
         if let Some(action) = self.queue.pop_front() {
             return action;
         }
-        if self.is_out || now < self.due {
-            return Action::Wait(self.due);
+        let due = self.next_due();
+        if self.is_out || now < due {
+            return Action::Wait(due);
         }
+        if let Some(silence) = self.hush.filter(|silence| silence.holds(now)) {
+            return Action::Wait(silence.to);
+        }
+        self.due = due;
         self.is_out = true;
         self.last_asked = Some(now);
         Action::Exchange(Ticket(self.serial))
@@ -170,6 +190,16 @@ impl Source {
         Self {
             last_asked: Some(last),
             ..self
+        }
+    }
+
+    /// When it is asked next, if that is not in a silence.
+    fn next_due(&self) -> Raw {
+        match (self.hush, self.last_asked, self.silence) {
+            (Some(hush), Some(last), None) if last < hush.from => {
+                self.due.min(hush.to + self.hush_spread)
+            }
+            _ => self.due,
         }
     }
 
@@ -513,6 +543,47 @@ mod tests {
         let mut source = Source::new(PACE, at(11), 1).asked_at(at(10));
         source.wake(at(10));
         assert_eq!(source.next(at(10)), Action::Wait(at(11)));
+    }
+
+    #[test]
+    fn nobody_is_asked_in_a_silence_and_whatever_was_due_comes_after_it() {
+        let mut source = Source::new(PACE, at(10), 1);
+        let silence = Silence {
+            from: at(9),
+            to: at(12),
+        };
+        source.hush(Some(silence));
+        assert_eq!(source.next(at(8)), Action::Wait(at(10)), "not due yet");
+        assert_eq!(source.next(at(10)), Action::Wait(at(12)));
+        source.wake(at(11));
+        assert_eq!(source.next(at(11)), Action::Wait(at(12)));
+        assert!(matches!(source.next(at(12)), Action::Exchange(_)));
+    }
+
+    #[test]
+    fn soon_after_a_silence_the_server_is_asked_once_even_if_it_is_not_due() {
+        let pace = Pace {
+            poll: Span::from_secs(1_024),
+            ..PACE
+        };
+        let mut source = Source::new(pace, at(0), 2_000_000_000);
+        let silence = Silence {
+            from: at(100),
+            to: at(103),
+        };
+        source.hush(Some(silence));
+        let (_, wait) = poll(&mut source, at(0), Ok(exchange(at(0))));
+        assert_eq!(wait, Span::from_secs(105));
+        let (_, wait) = poll(&mut source, at(105), Ok(exchange(at(105))));
+        assert!(wait > Span::from_secs(512), "{wait:?}");
+        let busy = Failure {
+            retry_after: Some(Span::from_secs(300)),
+            ..failure(Aftermath::Usable)
+        };
+        let mut source = Source::new(pace, at(0), 1);
+        source.hush(Some(silence));
+        let (_, wait) = poll(&mut source, at(0), Err(busy));
+        assert!(wait >= Span::from_secs(300), "it wants to be left alone");
     }
 
     #[test]

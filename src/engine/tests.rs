@@ -1,5 +1,7 @@
 //! The engine as a whole, driven with a virtual clock: what a supervisor may rely on.
 
+mod leap_second;
+
 use super::bound::Interval;
 use super::cluster::Member;
 use super::decision::combined;
@@ -51,11 +53,7 @@ fn engine_of(names: &[&str]) -> Engine {
 
 /// An exchange of 10 ms each way, ended at `seconds`, with a server that is ahead of the raw clock by `theta_ms`.
 fn sample(seconds: i64, theta_ms: i64) -> Report {
-    sample_with(seconds, theta_ms, None)
-}
-
-fn sample_with(seconds: i64, theta_ms: i64, leap: Option<Leap>) -> Report {
-    sample_taking(Span::from_millis(20), seconds, theta_ms, leap)
+    sample_taking(Span::from_millis(20), seconds, theta_ms, None)
 }
 
 fn sample_taking(delay: Span, seconds: i64, theta_ms: i64, leap: Option<Leap>) -> Report {
@@ -331,23 +329,6 @@ fn coarse_sources_do_not_dilute_a_precise_one() {
     alone.report(SourceId(1), sample(10, 300));
     alone.report(SourceId(2), sample(10, 310));
     assert_eq!(tallies(&alone.cycle(at(16)).expect("ends")), "?*+");
-}
-
-#[test]
-fn the_majority_of_survivors_announces_the_leap() {
-    let mut engine = engine_of(&["a", "b", "c"]);
-    engine.report(SourceId(0), sample_with(10, 0, Some(Leap::Insert)));
-    engine.report(SourceId(1), sample_with(10, 0, Some(Leap::Insert)));
-    engine.report(SourceId(2), sample_with(10, 0, Some(Leap::None)));
-    assert_eq!(
-        engine
-            .cycle(at(16))
-            .expect("ends")
-            .outcome
-            .expect("decided")
-            .leap,
-        Leap::Insert
-    );
 }
 
 #[test]

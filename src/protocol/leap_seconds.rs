@@ -303,12 +303,12 @@ fn sum(digest: Sha1) -> [u32; 5] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// The list of IERS of July 2025, without most of its comments. It is in the public domain.
-    const REAL: &str = "\
+    pub(crate) const REAL: &str = "\
 #\tATOMIC TIME
 #\tCoordinated Universal Time (UTC) is the reference time scale derived
 #$\t3960835200

@@ -1,13 +1,16 @@
 //! Turns what happens into log lines: changes of state, never samples, and of each thing only so many that no peer can flood the
 //! log.
 
+mod leap_second;
+
 use super::budget::Budget;
 use super::replay::Decided;
 use super::roster::{Changes, Panicked};
 use crate::config::{Output, Source};
+use crate::engine::leap::Leap;
 use crate::engine::snapshot::{NoDecision, Snapshot, SourceView, Tally};
 use crate::engine::source::Report;
-use crate::engine::time::{Raw, Span};
+use crate::engine::time::{Raw, Span, Utc};
 use crate::output::{Published, SinkError};
 use crate::protocol::kind::Kind;
 use crate::status::Status;
@@ -30,6 +33,7 @@ pub(super) struct Journal {
     outcome: Subject<Option<Outcome>>,
     sources: HashMap<String, Subject<SourceState>>,
     outputs: HashMap<Output, Subject<OutputState>>,
+    leap_second: Subject<Option<(Leap, Utc)>>,
     hangs: Option<String>,
 }
 
@@ -228,8 +232,12 @@ impl Journal {
                 .or_default()
                 .tell(source, now);
         }
-        // Sources that are asked more rarely than a cycle leave some without news; that is no change of state.
-        if status.snapshot.outcome == Err(NoDecision::NothingNew) {
+        if let Ok(decision) = &status.snapshot.outcome {
+            self.leap_second.tell(decision, now);
+        }
+        // Sources that are asked more rarely than a cycle leave some without news; that is no change of state, and neither is that a
+        // leap second passes, of which everybody has been told.
+        if let Err(NoDecision::NothingNew | NoDecision::LeapSecond) = status.snapshot.outcome {
             return;
         }
         let outcome = match (&status.snapshot.outcome, &status.refused) {

@@ -10,6 +10,7 @@ pub mod line;
 use super::budget::Budget;
 use crate::engine::estimate::Prior;
 use crate::engine::exchange::Exchange;
+use crate::engine::leap::List;
 use crate::engine::time::{Raw, Span};
 use crate::protocol::kind::Kind;
 use crate::sys::append::Appender;
@@ -129,6 +130,12 @@ impl Measurements {
             source,
             kind,
         });
+    }
+
+    /// The engine's list of leap seconds is this one from now on, or none.
+    pub(super) fn leap_list(&mut self, list: Option<List>, now: Raw) {
+        self.write(None);
+        self.add(&Item::LeapList { raw: now, list });
     }
 
     /// The configuration was read again; the sources `anew` begin without history. The file is opened anew, or another one begun.

@@ -7,6 +7,7 @@
 //! the old one in force, an output that fails is tried again. Only if its own loop, its cycles or a poller hang does it keep the
 //! service manager waiting for a sign of life, and is killed and started anew.
 
+mod almanac;
 mod budget;
 mod journal;
 pub mod measurements;
@@ -18,22 +19,26 @@ mod roster;
 mod tests;
 
 use crate::config::{Config, Output, Source as SourceConfig};
+use crate::engine::leap::List;
 use crate::engine::snapshot::{Decision, NoDecision};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span, Utc};
 use crate::engine::{Engine, Settings, SourceId, SourceSettings};
 use crate::output::{Sample, Sink, SinkError};
 use crate::poller::{Ask, Found, PollEnd};
+use crate::protocol::leap_seconds::LeapSeconds;
 use crate::status::Status;
 use crate::status::ledger::Ledger;
 use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
 use crate::sys::continuity::Continuity;
 use crate::sys::notify;
 use crate::sys::reader::Reader;
+use almanac::Almanac;
 use journal::Journal;
 use measurements::Measurements;
 use memory::Memory;
 use roster::Roster;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 /// How many polls' ends may wait for the supervisor; then the pollers wait.
@@ -58,6 +63,12 @@ pub trait World: Send {
 
     /// Reads the configuration again. Fails with all that is wrong with it, a line each.
     fn reload(&mut self) -> Result<Config, String>;
+
+    /// Begins to look for leap seconds where `config` has them, in place of where they came from before; what is found comes later, and
+    /// may be replaced at any time.
+    fn leap_seconds(&mut self, _config: &Config) -> Option<watch::Receiver<Arc<LeapSeconds>>> {
+        None
+    }
 
     /// Learns a time that is known to have come, whatever the system clock says; the last one holds.
     fn time_has_come(&mut self, _time: Utc) {}
@@ -91,6 +102,7 @@ pub struct Supervisor<W> {
     ledger: Ledger,
     memory: Memory,
     measurements: Measurements,
+    leap_seconds: Almanac,
 }
 
 impl<W: World> Supervisor<W> {
@@ -133,6 +145,7 @@ impl<W: World> Supervisor<W> {
             ledger: ledger.clone(),
         });
         world.listen(&config, receiver)?;
+        let leap_seconds = Almanac::new(world.leap_seconds(&config));
         Ok(Self {
             engine,
             world,
@@ -148,6 +161,7 @@ impl<W: World> Supervisor<W> {
             ledger,
             memory,
             measurements,
+            leap_seconds,
         })
     }
 
@@ -267,11 +281,17 @@ impl<W: World> Supervisor<W> {
             self.report(end);
         }
         let due = self.engine.next_cycle();
-        let Some(snapshot) = self.engine.cycle(clock.raw) else {
+        let Some(mut snapshot) = self.engine.cycle(clock.raw) else {
             return;
         };
         self.measurements.cycle_ended(due, snapshot.at, clock.raw);
         self.journal.decided(&snapshot);
+        let silence = self.engine.silence();
+        self.roster.hush(silence);
+        // The cycle may have ended in time, and nobody looked until it was too late.
+        if silence.is_some_and(|silence| silence.forbids(snapshot.at, clock.raw)) {
+            snapshot.outcome = Err(NoDecision::LeapSecond);
+        }
         let refused = match &snapshot.outcome {
             Ok(decision) => self.publish(decision, clock),
             Err(_) => None,
@@ -293,6 +313,14 @@ impl<W: World> Supervisor<W> {
         self.journal.cycle_ended(&status);
         notify::status(&status.summary());
         self.status.send_replace(status);
+        if let Some(list) = self.leap_seconds.news() {
+            self.know_leap_seconds(list, clock.raw);
+        }
+    }
+
+    fn know_leap_seconds(&mut self, list: Option<List>, now: Raw) {
+        self.engine.know_leap_seconds(list);
+        self.measurements.leap_list(list, now);
     }
 
     /// Hands a decision to every output, for the instant of `clock`, up to which the raw clock had no break. If one refuses it, and
@@ -382,7 +410,15 @@ impl<W: World> Supervisor<W> {
             self.measurements.settled(name, kind, now);
         }
         self.ledger.reconfigure(&config, self.roster.ids());
+        self.roster.hush(self.engine.silence());
+        // Also where the configuration is as it was: the file may be another.
+        self.leap_seconds.found = self.world.leap_seconds(&config);
         let before = std::mem::replace(&mut self.config, config);
+        if before.log.measurements != self.config.log.measurements
+            && let Some(list) = self.leap_seconds.list
+        {
+            self.know_leap_seconds(Some(list), now);
+        }
         Ok((changes, before.differs_from(&self.config)))
     }
 }

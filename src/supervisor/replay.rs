@@ -7,7 +7,7 @@ use super::measurements::line::{BadLine, Item, START, moved};
 use super::{roster, settings};
 use crate::config::Config;
 use crate::engine::exchange::Exchange;
-use crate::engine::snapshot::{Snapshot, Tally, Unusable};
+use crate::engine::snapshot::{NoDecision, Snapshot, Tally, Unusable};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span};
 use crate::engine::{Engine, Settings, SourceId};
@@ -106,6 +106,9 @@ impl Replay {
                 self.advance(raw, show).engine.remember_rate(prior);
             }
             Item::Protocol { raw, source, kind } => self.settle(&source, kind, raw),
+            Item::LeapList { raw, list } => {
+                self.advance(raw, show).engine.know_leap_seconds(list);
+            }
             Item::Cycle { raw } => {
                 self.advance(raw, show);
             }
@@ -292,6 +295,10 @@ impl Run {
 /// and so is every one until an exchange comes.
 fn is_silent(snapshot: &Snapshot) -> bool {
     use Unusable::{NoSample, NoSelect, Stale};
+    // No source was looked at.
+    if snapshot.outcome == Err(NoDecision::LeapSecond) {
+        return false;
+    }
     snapshot
         .sources
         .iter()

@@ -5,6 +5,7 @@
 
 use super::World;
 use crate::config::Source as SourceConfig;
+use crate::engine::passage::Silence;
 use crate::engine::source::{LEAST_APART, Pace, Source};
 use crate::engine::time::{Raw, Span};
 use crate::engine::{SourceId, SourceSettings};
@@ -272,6 +273,13 @@ impl Roster {
     pub(super) fn wake(&self) {
         for entry in &self.entries {
             entry.handle.wake.notify_one();
+        }
+    }
+
+    /// Has no source asked in this time.
+    pub(super) fn hush(&self, silence: Option<Silence>) {
+        for entry in &self.entries {
+            entry.handle.hush.set(silence);
         }
     }
 

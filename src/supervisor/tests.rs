@@ -2,6 +2,7 @@
 
 mod found;
 mod kept;
+mod leap_second;
 mod watchdog;
 
 use super::*;
@@ -44,6 +45,13 @@ struct Stage {
     /// What the test's clocks show more than the machine's.
     system_ahead: Span,
     slept: Span,
+    /// How far the servers' clocks are ahead of the machine's.
+    servers_ahead: Span,
+    /// When a second is inserted by them.
+    midnight: Option<Utc>,
+    /// When they were asked, by their clocks if these had not had it.
+    asked_at: Vec<Utc>,
+    leap_seconds: Option<watch::Receiver<Arc<LeapSeconds>>>,
 }
 
 #[derive(Clone, Default)]
@@ -75,9 +83,9 @@ impl Ask for Server {
         Box::pin(async move {
             match manner {
                 Manner::Answers => {
-                    // Universal time is the machine's own.
+                    // Universal time is the machine's own, unless the test has another one.
                     let clock = SystemClocks.read().pair;
-                    let stamp = clock.raw + (clock.system - clock.raw);
+                    let stamp = self.stage.lock().unwrap().shown(clock.system);
                     Ok(Exchange::new(clock.raw, raw_now(), stamp, stamp, None).expect("possible"))
                 }
                 Manner::Hangs => std::future::pending().await,
@@ -96,6 +104,18 @@ impl Ask for Server {
 
     fn limit(&self) -> Span {
         Span::from_secs(1)
+    }
+}
+
+impl Stage {
+    /// What a server's clock shows when it is asked and the machine's shows `system`.
+    fn shown(&mut self, system: Utc) -> Utc {
+        let shown = system + self.servers_ahead;
+        self.asked_at.push(shown);
+        match self.midnight {
+            Some(midnight) if shown >= midnight => shown - Span::from_secs(1),
+            _ => shown,
+        }
     }
 }
 
@@ -137,6 +157,10 @@ impl super::World for World {
             .reload
             .take()
             .expect("the test has set what to read")
+    }
+
+    fn leap_seconds(&mut self, _: &Config) -> Option<watch::Receiver<Arc<LeapSeconds>>> {
+        self.stage.lock().unwrap().leap_seconds.clone()
     }
 
     fn time_has_come(&mut self, time: Utc) {

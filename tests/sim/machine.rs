@@ -9,6 +9,7 @@ use crate::random::Random;
 use crate::upstream::{Outcome, Upstream};
 use std::collections::VecDeque;
 use webntpd::engine::estimate::Prior;
+use webntpd::engine::leap::List;
 use webntpd::engine::snapshot::NoDecision;
 use webntpd::engine::source::{Action, Pace, Report, Source, Ticket};
 use webntpd::engine::time::{Raw, Span};
@@ -33,6 +34,8 @@ pub(crate) struct World {
     pub(crate) hangs: f64,
     /// What an earlier run found out about the oscillator.
     pub(crate) prior: Prior,
+    /// A list of leap seconds.
+    pub(crate) leap_list: Option<List>,
 }
 
 pub(crate) struct Machine<'a> {
@@ -99,6 +102,7 @@ impl<'a> Machine<'a> {
         let settings = settings(world);
         let mut engine = Engine::new(settings.clone(), start);
         engine.remember_rate(world.prior);
+        engine.know_leap_seconds(world.leap_list);
         Self {
             clock: &world.clock,
             cycle_at: engine.next_cycle(),
@@ -173,6 +177,7 @@ impl<'a> Machine<'a> {
             poller.source.wake(now);
         }
         loop {
+            poller.source.hush(self.engine.silence());
             match poller.source.next(now) {
                 Action::Exchange(ticket) => {
                     self.oracle.asked(k, now);
@@ -262,7 +267,11 @@ impl<'a> Machine<'a> {
         while let Some((_, source, report)) = self.reports.pop_front() {
             self.report(source, report);
         }
-        if let Some(snapshot) = self.engine.cycle(now) {
+        if let Some(mut snapshot) = self.engine.cycle(now) {
+            let silence = self.engine.silence();
+            if silence.is_some_and(|silence| silence.forbids(snapshot.at, now)) {
+                snapshot.outcome = Err(NoDecision::LeapSecond);
+            }
             if matches!(snapshot.outcome, Err(NoDecision::Stepped { .. })) {
                 self.oracle.forgot(now);
                 self.wake(now);

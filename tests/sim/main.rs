@@ -6,6 +6,7 @@
 mod changes;
 mod day;
 mod honest;
+mod leap;
 mod liars;
 mod machine;
 mod oracle;

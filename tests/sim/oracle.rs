@@ -10,6 +10,7 @@ use manners::Manners;
 use std::collections::BTreeSet;
 use webntpd::engine::exchange::Exchange;
 use webntpd::engine::filter::{CAPACITY, MEMORY};
+use webntpd::engine::leap::Leap;
 use webntpd::engine::select::COARSE_MARGIN;
 use webntpd::engine::snapshot::{Decision, NoDecision, Snapshot, Tally, Unusable};
 use webntpd::engine::source::Pace;
@@ -57,6 +58,9 @@ pub(crate) struct Seen {
     pub(crate) no_candidates: usize,
     pub(crate) too_uncertain: usize,
     pub(crate) stepped: usize,
+    pub(crate) leap_second: usize,
+    /// How often a server was asked within a second of a leap second.
+    pub(crate) asked_near: usize,
     /// For each source, in how many cycles it was a falseticker, and in how many its estimate counted.
     pub(crate) falseticker: Vec<usize>,
     pub(crate) survived: Vec<usize>,
@@ -73,6 +77,9 @@ pub(crate) struct Point {
     /// The same, five minutes after, when nothing has come since.
     pub(crate) error_later_s: f64,
     pub(crate) half_width_s: f64,
+    pub(crate) leap: Leap,
+    /// Whether it was published within a second of a leap second.
+    pub(crate) is_near: bool,
     /// Whether the error is no greater than is said.
     pub(crate) covered: bool,
 }
@@ -102,7 +109,13 @@ impl<'a> Oracle<'a> {
         }
     }
 
+    fn is_near(&self, now: Raw) -> bool {
+        let midnight = self.clock.midnight();
+        midnight.is_some_and(|midnight| midnight.is_near(now))
+    }
+
     pub(crate) fn asked(&mut self, source: usize, now: Raw) {
+        self.seen.asked_near += usize::from(self.is_near(now));
         let fault = self.sources[source].manners.asked(now);
         self.record(now, source, fault);
     }
@@ -155,6 +168,7 @@ impl<'a> Oracle<'a> {
             Err(NoDecision::TooUncertain { .. }) => seen.too_uncertain += 1,
             Err(NoDecision::NothingNew) => seen.nothing_new += 1,
             Err(NoDecision::Stepped { .. }) => seen.stepped += 1,
+            Err(NoDecision::LeapSecond) => seen.leap_second += 1,
         }
         if now - self.memory_checked > MEMORY {
             self.memory_checked = now;
@@ -219,6 +233,8 @@ impl<'a> Oracle<'a> {
             error_s: error.as_secs_f64(),
             error_later_s: error_later.as_secs_f64(),
             half_width_s: bound.half_width().as_secs_f64(),
+            leap: decision.leap,
+            is_near: self.is_near(now),
             covered: error.abs() <= decision.error_at(now),
         };
         if 2 * honest <= voters {

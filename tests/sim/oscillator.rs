@@ -45,6 +45,31 @@ impl Habits {
 #[derive(Debug)]
 pub(crate) struct Oscillator {
     pieces: Vec<Piece>,
+    midnight: Option<Midnight>,
+}
+
+/// The end of the last day of a June or December.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Midnight {
+    pub(crate) utc: Utc,
+    /// When clocks come to where a second is inserted or left out.
+    pub(crate) raw: Raw,
+    /// 1 for a second that is inserted, −1 for one that is left out, 0 for none.
+    pub(crate) step: i8,
+}
+
+impl Midnight {
+    /// What clocks show more from then on.
+    pub(crate) fn shift(&self) -> Span {
+        Span::from_secs(-i64::from(self.step))
+    }
+
+    /// Whether an instant is within a second of the leap second.
+    pub(crate) fn is_near(&self, raw: Raw) -> bool {
+        let second = Span::from_secs(1);
+        let ends = self.raw + second.times(1 + i64::from(self.step.max(0)));
+        self.step != 0 && self.raw - second < raw && raw < ends
+    }
 }
 
 /// θ from an instant on.
@@ -92,7 +117,31 @@ impl Oscillator {
                 slept,
             });
         }
-        Self { pieces }
+        Self {
+            pieces,
+            midnight: None,
+        }
+    }
+
+    /// The same at another date, `at_s` seconds before the last day of 2016 ends, with the leap second that is named.
+    pub(crate) fn with_midnight(mut self, at_s: f64, step: i8) -> Self {
+        let utc = Utc::from_secs(1_483_228_800);
+        let raw = BOOT + Span::from_secs_f64(at_s);
+        let edge = if step < 0 {
+            utc - Span::from_secs(1)
+        } else {
+            utc
+        };
+        let later = edge - self.utc(raw);
+        for piece in &mut self.pieces {
+            piece.theta = piece.theta + later;
+        }
+        self.midnight = Some(Midnight { utc, raw, step });
+        self
+    }
+
+    pub(crate) fn midnight(&self) -> Option<Midnight> {
+        self.midnight
     }
 
     /// When the simulation begins.
@@ -102,12 +151,18 @@ impl Oscillator {
 
     /// The true θ.
     pub(crate) fn theta(&self, raw: Raw) -> Theta {
+        let leapt = self.midnight.filter(|midnight| raw >= midnight.raw);
+        self.steady_theta(raw) + leapt.map_or(Span::ZERO, |midnight| midnight.shift())
+    }
+
+    /// The true θ if there were no leap second.
+    fn steady_theta(&self, raw: Raw) -> Theta {
         self.piece(raw).theta_at(raw)
     }
 
-    /// The true time.
+    /// The true time, which knows of no leap second.
     pub(crate) fn utc(&self, raw: Raw) -> Utc {
-        raw + self.theta(raw)
+        raw + self.steady_theta(raw)
     }
 
     /// How long the machine has slept so far.
@@ -133,7 +188,7 @@ impl Oscillator {
     /// Whether the bound's model of oscillators holds for what is remembered at `now` and was measured after `since`: one line
     /// through the true θ now is nowhere further off the past than [`WANDER`] allows.
     pub(crate) fn is_within_model(&self, since: Raw, now: Raw) -> bool {
-        let theta = self.theta(now);
+        let theta = self.steady_theta(now);
         let current = self.piece(now).rate.as_ppt() as f64 / 1e12;
         let (mut least, mut most) = (current, current);
         let remembered = self.pieces.iter().filter(|piece| {
@@ -141,7 +196,10 @@ impl Oscillator {
         });
         for piece in remembered {
             // The truth just before the edge, lest a sleep be overlooked, and just after it.
-            for theta_then in [piece.theta, self.theta(piece.raw - Span::from_nanos(1))] {
+            for theta_then in [
+                piece.theta,
+                self.steady_theta(piece.raw - Span::from_nanos(1)),
+            ] {
                 let mean = (theta - theta_then).as_secs_f64() / (now - piece.raw).as_secs_f64();
                 (least, most) = (least.min(mean), most.max(mean));
             }

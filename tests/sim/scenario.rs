@@ -71,6 +71,7 @@ pub(crate) fn world(
         length_s,
         hangs: 0.0,
         prior: Prior::default(),
+        leap_list: None,
     }
 }
 

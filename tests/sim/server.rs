@@ -1,6 +1,8 @@
 //! A server: what its clock shows, how it writes that down, and what it does to its connections.
 
+use crate::oscillator::Midnight;
 use crate::random::Random;
+use webntpd::engine::leap::{Leap, announced};
 use webntpd::engine::time::{Rate, Raw, Span, Utc};
 use webntpd::protocol::decimal::{DecimalSeconds, Fixed};
 use webntpd::protocol::stamp::{Rounding, ServerBounds, bounds};
@@ -38,9 +40,23 @@ impl Episode {
     }
 }
 
+/// What a server knows of a leap second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeapSecond {
+    /// It says so, and its clock has it.
+    Told,
+    /// Its clock has it.
+    Followed,
+    /// Its clock has it little by little, from noon to noon.
+    Smeared,
+    /// It says that one is inserted, whatever comes.
+    Claimed,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     pub(crate) episodes: Vec<Episode>,
+    pub(crate) leap_second: LeapSecond,
     /// Digits that it writes after the point.
     pub(crate) digits: usize,
     /// Whether it rounds to the nearest instead of cutting digits off.
@@ -62,6 +78,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             episodes: Vec::new(),
+            leap_second: LeapSecond::Followed,
             digits: 6,
             rounds: false,
             known: Rounding::Unknown,
@@ -102,6 +119,29 @@ impl Server {
                 }
             })
             .fold(Span::ZERO, |sum, error| sum + error)
+    }
+
+    /// What its clock shows more for the sake of a leap second.
+    pub(crate) fn leapt(&self, midnight: Option<Midnight>, at: Raw) -> Span {
+        let Some(midnight) = midnight else {
+            return Span::ZERO;
+        };
+        let since_s = (at - midnight.raw).as_secs_f64();
+        let part = match self.leap_second {
+            LeapSecond::Smeared => (since_s / 86_400.0 + 0.5).clamp(0.0, 1.0),
+            _ => f64::from(u8::from(since_s >= 0.0)),
+        };
+        Span::from_secs_f64(midnight.shift().as_secs_f64() * part)
+    }
+
+    /// What it says of leap seconds when its clock shows `clock`.
+    pub(crate) fn says(&self, midnight: Option<Midnight>, clock: Utc) -> Option<Leap> {
+        let midnight = midnight?;
+        match self.leap_second {
+            LeapSecond::Told => Some(announced(midnight.utc, midnight.step, clock)),
+            LeapSecond::Claimed => Some(announced(midnight.utc, 1, clock)),
+            LeapSecond::Followed | LeapSecond::Smeared => None,
+        }
     }
 
     /// What its answer proves when its clock shows `clock`, by way of the digits that it writes.

@@ -138,13 +138,16 @@ impl Upstream {
             return refused;
         }
         let read = clock.raw(stamped);
-        let shown = self.server.stamp(stamped + self.server.error(start, read));
+        let midnight = clock.midnight();
+        let shown = stamped + self.server.error(start, read) + self.server.leapt(midnight, read);
+        let leap = self.server.says(midnight, shown);
+        let shown = self.server.stamp(shown);
         let exchange = Exchange::new(
             sent,
             received,
             shown.arrived_before,
             shown.departed_after,
-            None,
+            leap,
         );
         match exchange {
             Ok(exchange) => Outcome {

@@ -38,6 +38,10 @@ const ROOMS: &[(&str, Option<&[&str]>)] = &[
     ("output", Some(BASE)),
     ("server", Some(BASE)),
     ("status", Some(BASE)),
+    (
+        "leap_seconds",
+        Some(&["engine", "protocol", "config", "sys", "net"]),
+    ),
     ("poller", Some(DRIVERS)),
     ("supervisor", Some(DRIVERS)),
     ("app", None),

@@ -13,6 +13,7 @@ mod installed;
 mod journal;
 mod keys;
 mod layers;
+mod leap_seconds;
 mod metrics;
 mod mishaps;
 mod notices;

@@ -1,6 +1,6 @@
 //! `webntp serve`, the real program: what it prints, how it ends, what it does when files run out.
 
-mod leap_seconds;
+pub(crate) mod leap_seconds;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

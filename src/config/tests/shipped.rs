@@ -108,6 +108,12 @@ fn all_examples_of_the_shipped_file_are_good_together_and_hold_the_defaults() {
         path: PathBuf::from("/run/chrony.webntpd.sock"),
     }];
     expected.select.min_agreeing = Some(1);
+    expected.leap = Leap {
+        list: Some(PathBuf::from(Leap::USUAL_LIST)),
+        url: Some(url(
+            "https://data.iana.org/time-zones/tzdb/leap-seconds.list",
+        )),
+    };
     expected.log.measurements = Some(PathBuf::from("/var/log/webntpd/measurements.jsonl"));
     expected.control = Some(Control::default());
     expected.metrics = Some(Metrics {

@@ -24,6 +24,17 @@ fn ranges_include_their_ends() {
             "state.directory = 'lib'",
             Some("1: state: directory \"lib\" is not an absolute path; begin it with /"),
         ),
+        (
+            "leap.list = 'leap-seconds.list'",
+            Some("1: leap: list \"leap-seconds.list\" is not an absolute path; begin it with /"),
+        ),
+        ("leap.url = 'https://a/list'", None),
+        (
+            "leap.url = 'http://a/list'",
+            Some(
+                "1: leap: url \"http://a/list\" has the scheme http; use https, nothing else vouches for the list",
+            ),
+        ),
         ("select.max-bound = '1ms'", None),
         ("select.max-bound = '10s'", None),
         (
@@ -198,7 +209,7 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "[selection]\nmin-agreeing = 1",
-            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, metrics, source",
+            "1: unknown key \"selection\"; remove it, the keys here are cycle, shm, sock, select, leap, log, state, control, metrics, source",
         ),
         (
             "[shm]\ncycle = '1s'",
@@ -214,11 +225,11 @@ fn an_unknown_key_is_led_to_where_it_belongs() {
         ),
         (
             "interval = 1",
-            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, metrics, source",
+            "1: unknown key \"interval\"; remove it, the keys here are cycle, shm, sock, select, leap, log, state, control, metrics, source",
         ),
         (
             "\"a\\nb\" = 1",
-            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, sock, select, log, state, control, metrics, source",
+            "1: unknown key \"a\\nb\"; remove it, the keys here are cycle, shm, sock, select, leap, log, state, control, metrics, source",
         ),
     ] {
         assert_eq!(problems(text), [problem], "{text}");

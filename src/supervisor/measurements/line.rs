@@ -5,7 +5,7 @@
 
 use crate::engine::estimate::Prior;
 use crate::engine::exchange::{Exchange, Impossible};
-use crate::engine::leap::Leap;
+use crate::engine::leap::{Leap, List};
 use crate::engine::time::{Rate, Raw, Span, Utc};
 use crate::protocol::kind;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,13 @@ pub enum Item<'a> {
         source: Cow<'a, str>,
         /// What its server speaks.
         kind: kind::Kind,
+    },
+    /// The list of leap seconds is another one from then on.
+    LeapList {
+        /// When.
+        raw: Raw,
+        /// Which, if there is one.
+        list: Option<List>,
     },
     /// The cycles up to this one had ended before what follows was known, whenever it was received.
     Cycle {
@@ -135,6 +142,12 @@ struct Told<'a> {
     source: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     protocol: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<i8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<i64>,
 }
 
 /// Which of the two it is.
@@ -180,9 +193,8 @@ impl<'a> Item<'a> {
             };
         };
         match &*event {
-            "start" | "reset" | "reload" | "rate" | "protocol" | "cycle" | "late" | "stop" => {
-                serde_json::from_slice::<Told<'a>>(line)?.item()
-            }
+            "start" | "reset" | "reload" | "rate" | "protocol" | "leap-list" | "cycle" | "late"
+            | "stop" => serde_json::from_slice::<Told<'a>>(line)?.item(),
             _ => Ok(Self::Unknown),
         }
     }
@@ -226,6 +238,12 @@ impl<'a> Item<'a> {
                 source: Some(Cow::Borrowed(source)),
                 protocol: Some(kind.name().into()),
                 ..told("protocol", raw)
+            },
+            Self::LeapList { raw, list } => Told {
+                last: list.map(|list| list.last.as_nanos()),
+                step: list.map(|list| list.step),
+                expires: list.map(|list| list.expires.as_nanos()),
+                ..told("leap-list", raw)
             },
             Self::Cycle { raw } => told("cycle", raw),
             Self::Late { raw } => told("late", raw),
@@ -283,6 +301,20 @@ impl<'a> Told<'a> {
                     None => Item::Unknown,
                 }
             }
+            "leap-list" => {
+                let list = self.last.map(|last| {
+                    Ok::<_, BadLine>(List {
+                        last: Utc::from_nanos(last),
+                        step: self.step.ok_or(BadLine::Missing("step"))?,
+                        expires: self
+                            .expires
+                            .map(Utc::from_nanos)
+                            .ok_or(BadLine::Missing("expires"))?,
+                    })
+                });
+                let list = list.transpose()?;
+                Item::LeapList { raw, list }
+            }
             "cycle" => Item::Cycle { raw },
             "late" => Item::Late { raw },
             "stop" => Item::Stop { raw },
@@ -329,6 +361,8 @@ mod tests {
             r#"{"event":"reload","raw":7,"anew":["東京"]}"#,
             r#"{"event":"rate","raw":7,"rate_ppt":-31250000,"sigma_ppt":5}"#,
             r#"{"event":"protocol","raw":7,"source":"tokyo","protocol":"http-date"}"#,
+            r#"{"event":"leap-list","raw":7,"last":1483228800000000000,"step":-1,"expires":-5}"#,
+            r#"{"event":"leap-list","raw":7}"#,
             r#"{"event":"cycle","raw":7}"#,
             r#"{"event":"late","raw":7}"#,
             r#"{"event":"stop","raw":7}"#,
@@ -400,6 +434,11 @@ mod tests {
             (
                 r#"{"event":"protocol","raw":1,"source":"tokyo"}"#,
                 "no `protocol`",
+            ),
+            (r#"{"event":"leap-list","raw":1,"last":1}"#, "no `step`"),
+            (
+                r#"{"event":"leap-list","raw":1,"last":1,"step":300}"#,
+                "invalid value",
             ),
             (r#"{"event":"reset","raw":"1"}"#, "invalid type"),
         ] {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config;
+use crate::engine::leap::Leap;
 use std::fmt::Write as _;
 
 const SECOND: i64 = 1_000_000_000;
@@ -240,6 +241,60 @@ fn a_reload_goes_on_but_for_sources_that_began_anew() {
     assert_eq!(seconds(&[&*begin, &*anew, &*later].concat()), [32]);
 }
 
+/// Replies of three servers every 16 s, whose clocks go from the last day of 2016 to the first of 2017 at 995 s, with a second
+/// between the days, and a list that says so or does not.
+fn new_year(list: &str) -> String {
+    let mut log = event("start", 900) + list;
+    for second in (904..1_100).step_by(16) {
+        let leapt = if second < 995 { 0 } else { -SECOND };
+        for (k, name) in ["a", "b", "c"].iter().enumerate() {
+            let midnight = 1_483_228_800 * SECOND - THETA - 995 * SECOND;
+            log += &reply_of(name, (second + k as i64) * SECOND, midnight + leapt);
+        }
+    }
+    log
+}
+
+#[test]
+fn a_leap_second_passes_as_it_did_for_the_daemon() {
+    let config = configuration(&["a", "b", "c"]);
+    let list = "{\"event\":\"leap-list\",\"raw\":901000000000,\"last\":1483228800000000000,\"step\":1,\"expires\":1483300000000000000}\n";
+    let all = shown(&config, true, &new_year(list));
+    let theta = 1_483_228_800 * SECOND - 995 * SECOND;
+    for snapshot in &all {
+        let (leap, expected) = if snapshot.at.as_nanos() < 995 * SECOND {
+            (Leap::Insert, theta)
+        } else {
+            (Leap::None, theta - SECOND)
+        };
+        let decision = snapshot.outcome.expect("no cycle is lost");
+        assert_eq!(decision.leap, leap, "{decision:?}");
+        let apart = decision.theta.as_nanos() - expected;
+        assert!(apart.abs() < SECOND / 100, "{decision:?}");
+    }
+    assert_eq!(all.len(), 13);
+    // Also where nobody was heard around it.
+    let log = new_year(list);
+    let is_far = |line: &&str| {
+        let known = Item::read(line.as_bytes()).expect("a good line");
+        !matches!(known, Item::Exchange(_, exchange) if (960..1_060).contains(&(exchange.received().as_nanos() / SECOND)))
+    };
+    let holed: String = log.split_inclusive('\n').filter(is_far).collect();
+    for log in [log, holed] {
+        let lines = decided(&config, false, &log);
+        assert_eq!(lines, decided(&config, true, &log));
+        assert!(lines.len() > 5, "{lines:?}");
+    }
+    // Who is not told must find it out.
+    let untold = shown(&config, true, &new_year(""));
+    let stepped =
+        |snapshot: &&Snapshot| matches!(snapshot.outcome, Err(NoDecision::Stepped { .. }));
+    assert_eq!(untold.iter().filter(stepped).count(), 1);
+    let gone = list.to_owned() + "{\"event\":\"leap-list\",\"raw\":930000000000}\n";
+    let taken_back = shown(&config, true, &new_year(&gone));
+    assert_eq!(taken_back.iter().filter(stepped).count(), 1);
+}
+
 #[test]
 fn a_cycle_that_had_ended_had_not_seen_what_follows() {
     let begin = reply("a", 20);
@@ -296,10 +351,20 @@ fn no_times_however_absurd_break_it() {
     let config = configuration(&["a"]);
     let mut replay = Replay::new(&config, false);
     let times = [i64::MAX, i64::MIN, 0, i64::MIN + 1, i64::MAX - 1];
-    for name in ["start", "reset", "reload", "cycle", "late", "rate", "stop"] {
+    for name in [
+        "start",
+        "leap-list",
+        "reset",
+        "reload",
+        "cycle",
+        "late",
+        "rate",
+        "stop",
+    ] {
         for raw in times {
             let line = format!(
-                "{{\"event\":\"{name}\",\"raw\":{raw},\"boot\":\"{raw}\",\"rate_ppt\":{raw},\"sigma_ppt\":{raw}}}"
+                "{{\"event\":\"{name}\",\"raw\":{raw},\"boot\":\"{raw}\",\"rate_ppt\":{raw},\"sigma_ppt\":{raw},\
+                 \"last\":{raw},\"step\":1,\"expires\":{raw}}}"
             );
             replay.take(line.as_bytes(), &mut |_| {}).expect("good");
         }

@@ -28,7 +28,7 @@ const COMING: &[(u64, u32)] = &[
 const COMING_TOLD: &str = r#","leap":37,"next":2066860800,"step":-1}"#;
 
 /// The text of a list, its hash made by the rule: all digits one after the other.
-fn list(updated: u64, expires: u64, rows: &[(u64, u32)]) -> String {
+pub(crate) fn list(updated: u64, expires: u64, rows: &[(u64, u32)]) -> String {
     let mut digits = format!("{updated}{expires}");
     let mut text = format!("# a list\n#$\t{updated}\n#@\t{expires}\n");
     for (since, tai_utc) in rows {
@@ -73,7 +73,7 @@ impl Drop for Directory {
 }
 
 /// A whole response.
-fn response(status: &str, header: &str, body: &str) -> String {
+pub(crate) fn response(status: &str, header: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
@@ -81,7 +81,7 @@ fn response(status: &str, header: &str, body: &str) -> String {
 }
 
 /// Gives `response` to all who ask, for ever, within TLS if there is an authority; says where.
-fn offer(response: String, authority: Option<&Authority>) -> String {
+pub(crate) fn offer(response: String, authority: Option<&Authority>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
     let scheme = authority.map_or("http", |_| "https");

@@ -1,0 +1,46 @@
+//! Where leap seconds come from.
+//!
+//! Nothing is looked for: whether there is a list is another question, at another time.
+
+use super::endpoint;
+use super::problem::{Fault, Report};
+use super::raw;
+use std::path::PathBuf;
+use url::Url;
+
+/// `[leap]`: where lists of leap seconds come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leap {
+    /// `list`: a file that somebody keeps up to date (an absolute path; without it [`USUAL_LIST`](Self::USUAL_LIST), if that is
+    /// there).
+    pub list: Option<PathBuf>,
+    /// `url`: where one is fetched besides, once a month (https; default nowhere).
+    pub url: Option<Url>,
+}
+
+impl Leap {
+    /// Where Debian's tzdata has the list.
+    pub const USUAL_LIST: &str = "/usr/share/zoneinfo/leap-seconds.list";
+}
+
+/// Checks what the file says.
+pub(super) fn checked(raw: &raw::Leap<'_>, report: &mut Report) -> Leap {
+    let mut leap = Leap {
+        list: raw.list.as_ref().map(|list| list.value.clone()),
+        url: None,
+    };
+    if let (Some(given), Some(table)) = (&raw.url, &raw.table) {
+        match endpoint::parse(&given.value) {
+            Ok(url) if url.scheme() == "https" => leap.url = Some(url),
+            Ok(url) => {
+                let fault = Fault::new(
+                    format!("{:?} has the scheme {}", given.value, url.scheme()),
+                    "use https, nothing else vouches for the list",
+                );
+                table.add_about("url", given.offset, fault, report);
+            }
+            Err(fault) => table.add_about("url", given.offset, fault, report),
+        }
+    }
+    leap
+}

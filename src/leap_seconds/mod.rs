@@ -1,0 +1,279 @@
+//! Where leap seconds come from: what is built in, files, and a place on the web if one is named.
+//!
+//! In: paths and a [`Web`], all of which may be missing. Out: a channel with the [`LeapSeconds`] to go by, which are replaced whenever
+//! there are better ones; what was fetched is kept in a file. Nothing is fetched that was not asked for, and nothing that comes later
+//! is worse than what is there: a list from the web that is broken, or older, changes nothing. What leap seconds are for is not known
+//! here.
+
+mod file;
+mod web;
+
+pub use file::FileError;
+pub use web::{Web, WebError};
+
+use crate::engine::time::{Span, Utc};
+use crate::protocol::leap_seconds::LeapSeconds;
+use crate::sys::clock::{raw_now, sleep_until, system_now};
+use anyhow::ensure;
+use jiff::Timestamp;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{Notify, watch};
+use tracing::{debug, info, warn};
+
+/// A list that is older than this is fetched anew even if it has not expired: leap seconds are announced
+/// half a year ahead.
+const MAX_AGE: Span = Span::from_secs(30 * 86_400);
+
+/// How often files are read again, and it is looked whether a list is due.
+const CHECK: Span = Span::from_secs(86_400);
+
+/// How long after a list could not be fetched.
+const RETRY: Span = Span::from_secs(3_600);
+
+/// Keeps leap seconds up to date.
+#[derive(Debug)]
+pub struct Keeper {
+    files: Vec<Place>,
+    /// Where what was fetched is kept.
+    kept: Option<PathBuf>,
+    web: Option<Web>,
+    told: watch::Sender<Arc<LeapSeconds>>,
+    /// The last list that was fetched by this keeper.
+    fetched: Option<Arc<LeapSeconds>>,
+    /// When what is kept was written or fetched.
+    renewed: Option<Utc>,
+    /// The list of which it has been said that it has expired.
+    noted: Option<Arc<LeapSeconds>>,
+    again: Arc<Notify>,
+}
+
+/// A file that is read again and again.
+#[derive(Debug)]
+pub struct Place {
+    path: PathBuf,
+    /// Whether it is worth a word when it is not there.
+    is_expected: bool,
+    /// What was wrong with it, and has been said.
+    trouble: Option<String>,
+}
+
+impl Place {
+    /// One that somebody has named: that it is missing is told.
+    pub fn named(path: PathBuf) -> Self {
+        Self {
+            path,
+            is_expected: true,
+            trouble: None,
+        }
+    }
+
+    /// One that may be there or not.
+    pub fn usual(path: PathBuf) -> Self {
+        Self {
+            is_expected: false,
+            ..Self::named(path)
+        }
+    }
+
+    /// The list in it and when it was written, if that is any good. Says once why not.
+    async fn read(&mut self) -> Option<(LeapSeconds, Utc)> {
+        let path = self.path.clone();
+        // A disk may hang.
+        let read = tokio::task::spawn_blocking(move || file::read(&path));
+        let shown = self.path.display();
+        let (found, trouble) = match read.await {
+            Ok(Ok(Some((list, _)))) if is_ancient(&list) => {
+                let trouble = format!("{shown}: older than this program");
+                (None, Some(trouble))
+            }
+            Ok(Ok(Some(found))) => (Some(found), None),
+            Ok(Ok(None)) if self.is_expected => (None, Some(format!("{shown}: no such file"))),
+            Ok(Ok(None)) => (None, None),
+            Ok(Err(error)) => (None, Some(error.to_string())),
+            // It does not panic; then the next try is as good as this one.
+            Err(_) => (None, self.trouble.clone()),
+        };
+        if let Some(trouble) = &trouble
+            && self.trouble.as_ref() != Some(trouble)
+        {
+            warn!("{trouble}; this list of leap seconds is not used");
+        }
+        self.trouble = trouble;
+        found
+    }
+}
+
+impl Keeper {
+    /// Reads `kept`, if there is such a file, and never again; what is fetched from `web` is kept there. Fails if the file is no good.
+    pub fn with_file(kept: Option<PathBuf>, web: Option<Web>) -> Result<Self, FileError> {
+        let mut keeper = Self::with_files(Vec::new(), None, web);
+        let Some(path) = kept else {
+            return Ok(keeper);
+        };
+        keeper.kept = Some(path.clone());
+        if let Some((list, written)) = file::read(&path)? {
+            if is_ancient(&list) {
+                warn!("{}: older than this program, and not used", path.display());
+                return Ok(keeper);
+            }
+            keeper.renewed = Some(written);
+            keeper.tell(Arc::new(list), Some(&path));
+        }
+        Ok(keeper)
+    }
+
+    /// Goes by the newest list in these files, as soon as it runs, and reads them again once a day. What is fetched from `web` is kept in
+    /// `kept`, which is one more of them. Files that are no good are told, and not used.
+    pub fn with_files(mut files: Vec<Place>, kept: Option<PathBuf>, web: Option<Web>) -> Self {
+        files.extend(kept.clone().map(Place::usual));
+        Self {
+            files,
+            kept,
+            web,
+            told: watch::Sender::new(Arc::new(LeapSeconds::built_in())),
+            fetched: None,
+            renewed: None,
+            noted: None,
+            again: Arc::default(),
+        }
+    }
+
+    /// What to go by: what is built in to begin with.
+    pub fn told(&self) -> watch::Receiver<Arc<LeapSeconds>> {
+        self.told.subscribe()
+    }
+
+    /// Whoever notifies it has all files read again at once.
+    pub fn again(&self) -> Arc<Notify> {
+        Arc::clone(&self.again)
+    }
+
+    /// Keeps the list up to date, for ever.
+    pub async fn run(mut self) -> Infallible {
+        let mut trouble = None;
+        loop {
+            self.read_again().await;
+            let mut pause = CHECK;
+            if let Some(web) = self.web.take() {
+                if self.is_due(system_now()) && !self.renew(&web, &mut trouble).await {
+                    pause = RETRY;
+                }
+                self.web = Some(web);
+            } else if self.files.is_empty() {
+                return std::future::pending().await;
+            }
+            tokio::select! {
+                () = sleep_until(raw_now() + pause) => {}
+                () = self.again.notified() => {}
+            }
+        }
+    }
+
+    /// Goes by the newest list there is.
+    async fn read_again(&mut self) {
+        if self.files.is_empty() {
+            return;
+        }
+        let mut best = self.fetched.clone().map(|list| (list, None));
+        for place in &mut self.files {
+            let Some((list, written)) = place.read().await else {
+                continue;
+            };
+            if Some(&place.path) == self.kept.as_ref() {
+                self.renewed = self.renewed.max(Some(written));
+            }
+            let age = |list: &LeapSeconds| (list.updated(), list.expires());
+            if best.as_ref().is_none_or(|(best, _)| age(&list) > age(best)) {
+                best = Some((Arc::new(list), Some(place.path.clone())));
+            }
+        }
+        match best {
+            Some((list, path)) => self.tell(list, path.as_deref()),
+            None => {
+                self.told.send_replace(Arc::new(LeapSeconds::built_in()));
+            }
+        }
+    }
+
+    /// Goes by this list; says once if it has expired.
+    fn tell(&mut self, list: Arc<LeapSeconds>, path: Option<&Path>) {
+        let has_expired = |expires: &Utc| *expires <= system_now();
+        if let Some(path) = path
+            && let Some(expired) = list.expires().filter(has_expired)
+            && self.noted.as_ref() != Some(&list)
+        {
+            let (shown, expired) = (path.display(), date(expired));
+            info!("{shown}: expired on {expired}; no leap second after that is known");
+            self.noted = Some(Arc::clone(&list));
+        }
+        self.told.send_replace(list);
+    }
+
+    fn is_due(&self, now: Utc) -> bool {
+        let expires = self.told.borrow().expires();
+        self.renewed
+            .is_none_or(|renewed| (now - renewed).abs() > MAX_AGE)
+            || expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether what the web has is in force now, or known to be no better than what is; says once what is wrong with it.
+    async fn renew(&mut self, web: &Web, trouble: &mut Option<String>) -> bool {
+        let Err(error) = self.try_to_renew(web).await else {
+            *trouble = None;
+            return true;
+        };
+        let told = format!("{web}: {error:#}");
+        if trouble.as_ref() == Some(&told) {
+            debug!("{told}");
+        } else {
+            warn!("{told}; keeping the leap seconds that are known, trying again every hour");
+        }
+        *trouble = Some(told);
+        false
+    }
+
+    async fn try_to_renew(&mut self, web: &Web) -> anyhow::Result<()> {
+        let bytes = web.fetch().await?;
+        let list = LeapSeconds::parse(&bytes)?;
+        ensure!(
+            !is_ancient(&list),
+            "the list there is older than this program"
+        );
+        let known = self.told.borrow().updated();
+        ensure!(
+            list.updated() >= known,
+            "the list there is older than the one known"
+        );
+        if let Some(path) = self.kept.clone() {
+            let shown = path.clone();
+            let kept = tokio::task::spawn_blocking(move || file::replace(&path, &bytes)).await;
+            if let Ok(Err(error)) = kept {
+                warn!("cannot keep the list in {}: {error}", shown.display());
+            }
+        }
+        info!(
+            "{web}: fetched, the last leap second in it is that before {}",
+            date(list.last())
+        );
+        let list = Arc::new(list);
+        self.fetched = Some(Arc::clone(&list));
+        self.told.send_replace(list);
+        self.renewed = Some(system_now());
+        Ok(())
+    }
+}
+
+/// Whether a list does not even know what every copy of this program knows.
+fn is_ancient(list: &LeapSeconds) -> bool {
+    list.last() < LeapSeconds::built_in().last()
+}
+
+/// The day of an instant.
+fn date(instant: Utc) -> String {
+    match Timestamp::from_second(instant.to_parts().0) {
+        Ok(timestamp) => timestamp.strftime("%Y-%m-%d").to_string(),
+        Err(_) => format!("{instant:?}"),
+    }
+}

@@ -8,6 +8,9 @@ use super::time::{Raw, Span, Theta, Utc};
 /// No deadline is longer; it keeps the products of the exact fit within their integers.
 const LONGEST: Span = Span::from_secs(3_600);
 
+/// The resolution of a server that tells whole seconds only.
+const WHOLE: Span = Span::from_secs(1);
+
 /// The four facts of one exchange, known to be possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exchange {
@@ -113,6 +116,39 @@ impl Exchange {
     /// a stay longer than that.
     pub fn coarseness(&self) -> Span {
         (self.arrived_before - self.departed_after).max(Span::ZERO)
+    }
+
+    /// The coarseness, if the server tells whole seconds only, else nothing.
+    pub fn whole(&self) -> Span {
+        let coarseness = self.coarseness();
+        if coarseness >= WHOLE {
+            coarseness
+        } else {
+            Span::ZERO
+        }
+    }
+
+    /// What the same stamps say if a server that tells whole seconds cuts them off, and tells each in time, as nearly all do. The
+    /// interval that they prove allows for half a second more where that is not known, and for a text that is kept a little too
+    /// long.
+    ///
+    /// For guesses, never for a bound. Finer stamps are left as they are.
+    pub fn likely(&self) -> Self {
+        let allowed = self.whole() - WHOLE;
+        if allowed < Span::ZERO {
+            return *self;
+        }
+        let rounded = if allowed >= WHOLE.half() {
+            WHOLE.half()
+        } else {
+            Span::ZERO
+        };
+        let departed_after = self.departed_after + rounded;
+        Self {
+            departed_after,
+            arrived_before: departed_after + WHOLE,
+            ..*self
+        }
     }
 
     /// Width of the interval: the round trip without the server's known stay, plus the resolution of its stamps.

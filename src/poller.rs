@@ -11,7 +11,7 @@ use crate::engine::SourceId;
 use crate::engine::exchange::Exchange;
 use crate::engine::source::{Action, Failure, Report, Source};
 use crate::engine::time::{Raw, Span};
-use crate::sys::clock::{raw_now, sleep_until};
+use crate::sys::clock::{raw_now, sleep_in_time, sleep_until};
 use pulse::Pulse;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Poller {
                 Action::Wait(until) => {
                     self.handle.pulse.promise(until);
                     tokio::select! {
-                        () = sleep_until(until) => {}
+                        () = wait(until, self.source.is_aimed()) => {}
                         () = self.handle.wake.notified() => self.source.wake(raw_now()),
                     }
                 }
@@ -80,6 +80,15 @@ impl Poller {
                 }
             }
         }
+    }
+}
+
+/// Waits until the raw clock shows `until`.
+async fn wait(until: Raw, in_time: bool) {
+    if in_time {
+        sleep_in_time(until).await;
+    } else {
+        sleep_until(until).await;
     }
 }
 

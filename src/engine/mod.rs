@@ -8,6 +8,7 @@ pub mod bound;
 pub mod cluster;
 pub mod combine;
 mod decision;
+pub mod edge;
 pub mod estimate;
 pub mod exchange;
 pub mod filter;

@@ -188,6 +188,28 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_second_is_likely_to_be_cut_off_and_told_in_time() {
+        let second = 5_000_000_000;
+        let of = |before: i64, after: i64| {
+            exchange(
+                0,
+                0,
+                second + after * 1_000_000,
+                second - before * 1_000_000,
+            )
+            .expect("possible")
+        };
+        // By what is known of the server: that it cuts off, nothing, that it rounds; each with an allowance.
+        for (before, after, middle) in [(0, 1_020, 500), (500, 1_020, 500), (500, 520, 0)] {
+            let likely = of(before, after).likely();
+            assert_eq!(likely.delay(), WHOLE);
+            assert_eq!(likely.middle().as_nanos(), second + middle * 1_000_000);
+        }
+        let fine = of(500, 499);
+        assert_eq!((fine.likely(), fine.whole()), (fine, Span::ZERO));
+    }
+
+    #[test]
     fn a_reply_before_its_request_is_impossible() {
         assert_eq!(exchange(100, 99, 0, 0), Err(Impossible::Backwards));
     }

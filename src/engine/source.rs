@@ -2,7 +2,7 @@
 //!
 //! The driver (the poller) asks [`Source::next`] what to do, does it, and asks again. After [`Action::Exchange`] it
 //! hands the ticket back with the result by [`Source::completed`], and only then asks again. The machine does no IO and
-//! reads no clock: `now` and a seed are given to it.
+//! reads no clock: `now` and a seed are given to it. Where a server tells whole seconds only, [`Edge`] says when a request is worth most.
 
 use super::edge::{self, Edge};
 use super::exchange::Exchange;

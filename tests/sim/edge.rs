@@ -59,6 +59,28 @@ fn a_web_server_is_pressed_by_no_pace() {
 }
 
 #[test]
+fn a_web_server_that_closes_its_connections_is_met_as_well() {
+    for patience_s in [5.0, 60.0] {
+        simulate(
+            &format!("connections closed after {patience_s} s"),
+            0..3,
+            |random| {
+                let server = Server {
+                    patience_s,
+                    ..Server::default()
+                };
+                let upstreams = vec![Upstream::new(Path::of(10.0, 10.0), server).date()];
+                world(1.0, &Habits::usual(random), upstreams, random)
+            },
+            |seen| {
+                print_stages(seen);
+                assert!(worst(seen.between(600.0, 1e9)) < 3e-3);
+            },
+        );
+    }
+}
+
+#[test]
 fn web_servers_far_away_tell_what_their_paths_allow() {
     simulate(
         "three web servers",

@@ -5,19 +5,19 @@
 //! whatever the answer is: "not yet", or "already".
 //!
 //! In: exchanges, and when they were due. Out: when the next request should leave, and what is left. It proves nothing and
-//! publishes nothing: what it makes of the path is likely, no more, and only decides when to ask. It knows nothing of manners: whoever asks
-//! says from when on a request is allowed.
+//! publishes nothing: what it makes of the path is likely, no more; it decides when to ask, and holds a guess. It knows nothing of
+//! manners: whoever asks says from when on a request is allowed.
 
 use super::bound::{Bound, Interval, Limits};
 use super::exchange::Exchange;
-use super::time::{Rate, Raw, Span, Theta};
+use super::time::{Rate, Raw, Span, Theta, Utc};
 use std::collections::VecDeque;
 
 /// Most requests that follow the first one quickly while the edge is searched for. Twelve find it to a millisecond as a rule.
 pub const QUICK: u32 = 15;
 
 /// An edge that is known no better than this is lost.
-pub const LOST: Span = Span::from_millis(250);
+const LOST: Span = Span::from_millis(250);
 
 /// How many exchanges are remembered.
 const CAPACITY: usize = 32;
@@ -184,16 +184,17 @@ impl Edge {
         // The first whole second of the server that is not past for good at the earliest arrival.
         let arrival = earliest + travel;
         let second = whole_second_after(arrival, place(latest));
-        let at = |sixteenths| arrival.max(arriving(second, place(sixteenths))) - travel;
+        let at = |sixteenths| arrival.max(second - place(sixteenths)) - travel;
         // The next one leaves when the reply to this one is here.
         let apart = self.typical_delay().as_nanos().saturating_mul(16) / width.as_nanos().max(1);
-        let first = at(((16 - apart) / 2).min(FIRST_OF_TWO));
-        let rest = Span::from_nanos(width.as_nanos() / 16 * (16 - FIRST_OF_TWO) / 2);
-        if apart <= FARTHEST_APART && free.is_some_and(|free| first + rest >= free) {
-            first
-        } else {
-            at(MIDDLE)
+        if apart <= FARTHEST_APART {
+            let first = at(((16 - apart) / 2).min(FIRST_OF_TWO));
+            let rest = Span::from_nanos(width.as_nanos() / 16 * (16 - FIRST_OF_TWO) / 2);
+            if free.is_some_and(|free| first + rest >= free) {
+                return first;
+            }
         }
+        at(MIDDLE)
     }
 
     /// Takes in one more, whatever it contradicts.
@@ -301,15 +302,9 @@ impl Edge {
 }
 
 /// The first whole second of the server that a request can meet that arrives at `arrival` or later, if θ is this.
-fn whole_second_after(arrival: Raw, theta: Theta) -> i64 {
+fn whole_second_after(arrival: Raw, theta: Theta) -> Utc {
     let (seconds, above) = (arrival + theta).to_parts();
-    seconds + i64::from(above > 0)
-}
-
-/// When the server's clock shows this whole second, if θ is this.
-fn arriving(second: i64, theta: Theta) -> Raw {
-    let shown = Raw::from_nanos(0) + theta;
-    Raw::from_nanos(0) + (super::time::Utc::from_secs(second) - shown)
+    Utc::from_secs(seconds + i64::from(above > 0))
 }
 
 fn median(spans: impl Iterator<Item = Span>) -> Span {

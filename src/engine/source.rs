@@ -24,7 +24,7 @@ pub struct Pace {
     pub phase: Span,
     /// How many more polls follow the first one quickly, at the start and whenever history is gone.
     pub burst: u32,
-    /// Whether the server tells whole seconds only: then every request is aimed at the edge between two of them, up to half a
+    /// Whether the server is known to tell whole seconds only (it is found out if not): then every request is aimed at the edge between two of them, up to half a
     /// second from its turn, and the burst is a search for it.
     pub coarse: bool,
 }
@@ -219,6 +219,12 @@ impl Source {
             Ok(exchange) => {
                 self.failures = 0;
                 self.silence = None;
+                if self.edge.is_none() && exchange.whole() > Span::ZERO {
+                    // Nobody had said so.
+                    self.pace.coarse = true;
+                    self.edge = Some(Edge::default());
+                    self.burst = quick(&self.pace);
+                }
                 self.due = match self.edge.take() {
                     Some(mut edge) => {
                         let due = self.aimed(&mut edge, &exchange, now);

@@ -16,7 +16,7 @@ use crate::engine::passage::Silence;
 use crate::engine::source::{Action, Failure, Report, Source};
 use crate::engine::time::{Raw, Span};
 use crate::protocol::kind::Kind;
-use crate::sys::clock::{raw_now, sleep_until};
+use crate::sys::clock::{raw_now, sleep_in_time, sleep_until};
 use pulse::Pulse;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -113,7 +113,7 @@ impl Poller {
                 Action::Wait(until) => {
                     self.handle.pulse.promise(until);
                     tokio::select! {
-                        () = sleep_until(until) => {}
+                        () = wait(until, self.source.is_aimed()) => {}
                         () = self.handle.wake.notified() => self.source.wake(raw_now()),
                     }
                 }
@@ -128,9 +128,7 @@ impl Poller {
             }
         }
     }
-}
 
-impl Poller {
     async fn found(self, kind: Kind) {
         let found = Found {
             source: self.id,
@@ -141,6 +139,15 @@ impl Poller {
         self.handle.pulse.promise(found.at);
         // If nobody listens, all ends.
         let _ = self.findings.send(found).await;
+    }
+}
+
+/// Waits until the raw clock shows `until`.
+async fn wait(until: Raw, in_time: bool) {
+    if in_time {
+        sleep_in_time(until).await;
+    } else {
+        sleep_until(until).await;
     }
 }
 

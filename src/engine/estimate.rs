@@ -7,7 +7,8 @@
 //! astray as long as a quicker exchange is remembered.
 //! Floating point is used here and below and nowhere else, on differences from a base that are small.
 
-use super::bound::Fit;
+use super::bound::{Bound, Fit, Interval};
+use super::edge::Edge;
 use super::exchange::Exchange;
 use super::time::{Rate, Raw, Span, Theta};
 use super::track::{Track, Window};
@@ -77,8 +78,10 @@ pub struct Estimate {
 struct Sample {
     time: f64,
     offset: f64,
-    /// Delay above the least one.
+    /// Delay above the least one, whole seconds left out.
     excess: f64,
+    /// The second that the server tells, if it tells whole ones.
+    whole: f64,
     /// How much of the interval is the coarseness of the server's stamp.
     coarseness: f64,
 }
@@ -92,25 +95,62 @@ impl Estimate {
         now: Raw,
     ) -> Option<Self> {
         let base = fit.bound.middle();
-        let least = exchanges.clone().map(Exchange::delay).min()?;
+        let exchanges = exchanges.map(Exchange::likely);
+        let path = |exchange: &Exchange| exchange.delay() - exchange.whole();
+        let least = exchanges.clone().map(|exchange| path(&exchange)).min()?;
+        let edge = edge(exchanges.clone(), prior, now);
         let samples: Vec<Sample> = exchanges
             .map(|exchange| Sample {
                 time: (exchange.midway() - now).as_secs_f64(),
                 offset: (exchange.middle() - base).as_secs_f64(),
-                excess: (exchange.delay() - least).as_secs_f64(),
+                excess: (path(&exchange) - least).as_secs_f64(),
+                whole: exchange.whole().as_secs_f64(),
                 coarseness: exchange.coarseness().as_secs_f64(),
             })
             .collect();
         let belief = belief(&samples, least.as_secs_f64(), prior);
         let rate = fit.rates.clamp(in_ppt(belief.rate));
+        let guess = base + Span::from_secs_f64(belief.offset);
+        let error = Span::from_secs_f64(belief.variance.sqrt());
         Some(Self {
-            theta: fit.bound.clamp(base + Span::from_secs_f64(belief.offset)),
+            theta: fit
+                .bound
+                .clamp(edge.map_or(guess, |edge| joined(guess, error, &edge))),
             rate,
-            error: Span::from_secs_f64(belief.variance.sqrt()),
+            error: edge.map_or(error, |edge| edge.half_width().min(error)),
             rate_error: in_ppt(belief.rate_variance.sqrt()),
             jitter: jitter(&samples, least.as_secs_f64(), belief.offset, slope(rate)),
         })
     }
+}
+
+/// Where the edge between two seconds was found to be, if the exchanges tell whole seconds.
+fn edge(exchanges: impl Iterator<Item = Exchange>, prior: Prior, now: Raw) -> Option<Bound> {
+    let exchanges: Vec<Exchange> = exchanges.collect();
+    exchanges.last().filter(|last| last.whole() > Span::ZERO)?;
+    let ppt = |sigmas: i64| {
+        prior
+            .rate
+            .as_ppt()
+            .saturating_add(prior.sigma.as_ppt().saturating_mul(sigmas))
+    };
+    let rates = Interval {
+        lo: Rate::from_ppt(ppt(-3)),
+        hi: Rate::from_ppt(ppt(3)),
+    };
+    Edge::of(exchanges.iter()).left_within(rates, now)
+}
+
+/// What the tracks and the search make of the edge together, as if neither knew what the other does: too few exchanges lead the
+/// tracks astray.
+fn joined(guess: Theta, sigma: Span, edge: &Bound) -> Theta {
+    let (sigma, uniform) = (
+        sigma.as_secs_f64(),
+        (edge.hi - edge.lo).as_secs_f64() / 12f64.sqrt(),
+    );
+    let total = (sigma * sigma + uniform * uniform).max(f64::MIN_POSITIVE);
+    let from_middle = (guess - edge.middle()).as_secs_f64() * uniform * uniform / total;
+    edge.clamp(edge.middle() + Span::from_secs_f64(from_middle))
 }
 
 /// What the tracks together say of now.
@@ -170,7 +210,7 @@ fn tracks(
     };
     // Of the very first nothing is known but what it proves.
     let first = Window {
-        half: (samples[0].excess + least_delay) / 2.0,
+        half: (samples[0].excess + least_delay + samples[0].whole) / 2.0,
         ..window(&samples[0])
     };
     // At least 1 ppt: a prior is a guess, whoever made it.
@@ -204,7 +244,9 @@ fn jitter(samples: &[Sample], least_delay: f64, offset: f64, rate: f64) -> Span 
     let scale = excess.max(0.02 * least_delay).max(1e-6);
     let (sum, total) = samples.iter().fold((0.0, 0.0), |(sum, total), sample| {
         let quality = -(sample.excess / scale).powi(2) + sample.time / JITTER_MEMORY_S;
-        let (weight, apart) = (quality.exp(), sample.offset - offset - rate * sample.time);
+        let apart = (sample.offset - offset - rate * sample.time).abs();
+        // Where the line is in a whole second says nothing.
+        let (weight, apart) = (quality.exp(), (apart - sample.whole / 2.0).max(0.0));
         (sum + weight * apart * apart, total + weight)
     });
     Span::from_secs_f64((sum / total).sqrt())

@@ -8,6 +8,9 @@ use super::time::{Raw, Span, Theta, Utc};
 /// No deadline is longer; it keeps the products of the exact fit within their integers.
 const LONGEST: Span = Span::from_secs(3_600);
 
+/// The resolution of a server that tells whole seconds only.
+const WHOLE: Span = Span::from_secs(1);
+
 /// The four facts of one exchange, known to be possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exchange {
@@ -124,6 +127,39 @@ impl Exchange {
         (self.arrived_before - self.departed_after).max(Span::ZERO)
     }
 
+    /// The coarseness, if the server tells whole seconds only, else nothing.
+    pub fn whole(&self) -> Span {
+        let coarseness = self.coarseness();
+        if coarseness >= WHOLE {
+            coarseness
+        } else {
+            Span::ZERO
+        }
+    }
+
+    /// What the same stamps say if a server that tells whole seconds cuts them off, and tells each in time, as nearly all do. The
+    /// interval that they prove allows for half a second more where that is not known, and for a text that is kept a little too
+    /// long.
+    ///
+    /// For guesses, never for a bound. Finer stamps are left as they are.
+    pub fn likely(&self) -> Self {
+        let allowed = self.whole() - WHOLE;
+        if allowed < Span::ZERO {
+            return *self;
+        }
+        let rounded = if allowed >= WHOLE.half() {
+            WHOLE.half()
+        } else {
+            Span::ZERO
+        };
+        let departed_after = self.departed_after + rounded;
+        Self {
+            departed_after,
+            arrived_before: departed_after + WHOLE,
+            ..*self
+        }
+    }
+
     /// Width of the interval: the round trip without the server's known stay, plus the resolution of its stamps.
     pub fn delay(&self) -> Span {
         self.upper() - self.lower()
@@ -158,6 +194,28 @@ mod tests {
         assert_eq!(exchange.coarseness(), Span::from_nanos(1));
         assert_eq!(exchange.middle(), Theta::from_nanos(995));
         assert_eq!(exchange.midway(), Raw::from_nanos(115));
+    }
+
+    #[test]
+    fn a_whole_second_is_likely_to_be_cut_off_and_told_in_time() {
+        let second = 5_000_000_000;
+        let of = |before: i64, after: i64| {
+            exchange(
+                0,
+                0,
+                second + after * 1_000_000,
+                second - before * 1_000_000,
+            )
+            .expect("possible")
+        };
+        // By what is known of the server: that it cuts off, nothing, that it rounds; each with an allowance.
+        for (before, after, middle) in [(0, 1_020, 500), (500, 1_020, 500), (500, 520, 0)] {
+            let likely = of(before, after).likely();
+            assert_eq!(likely.delay(), WHOLE);
+            assert_eq!(likely.middle().as_nanos(), second + middle * 1_000_000);
+        }
+        let fine = of(500, 499);
+        assert_eq!((fine.likely(), fine.whole()), (fine, Span::ZERO));
     }
 
     #[test]

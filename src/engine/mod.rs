@@ -2,12 +2,14 @@
 //!
 //! [`Engine`] is the only type that a supervisor needs; [`source::Source`] is what a poller needs. The way of a sample:
 //! [`exchange`] → [`filter`] ([`bound`] and [`estimate`], one for each source) → [`select`] → [`cluster`] →
-//! [`combine`] → [`Decision`](snapshot::Decision), shown in a [`Snapshot`].
+//! [`combine`] → [`Decision`](snapshot::Decision), shown in a [`Snapshot`]. [`edge`] makes the most of servers that tell whole
+//! seconds only.
 
 pub mod bound;
 pub mod cluster;
 pub mod combine;
 mod decision;
+pub mod edge;
 pub mod estimate;
 pub mod exchange;
 pub mod filter;

@@ -2,8 +2,9 @@
 //!
 //! The driver (the poller) asks [`Source::next`] what to do, does it, and asks again. After [`Action::Exchange`] it
 //! hands the ticket back with the result by [`Source::completed`], and only then asks again. The machine does no IO and
-//! reads no clock: `now` and a seed are given to it.
+//! reads no clock: `now` and a seed are given to it. Where a server tells whole seconds only, [`Edge`] says when a request is worth most.
 
+use super::edge::{self, Edge};
 use super::exchange::Exchange;
 use super::passage::Silence;
 use super::time::{Raw, Span};
@@ -24,6 +25,9 @@ pub struct Pace {
     pub phase: Span,
     /// How many more polls follow the first one quickly, at the start and whenever history is gone.
     pub burst: u32,
+    /// Whether the server is known to tell whole seconds only (it is found out if not): then every request is aimed at the edge between two of them, up to half a
+    /// second from its turn, and the burst is a search for it.
+    pub coarse: bool,
 }
 
 /// Time between the polls of a burst.
@@ -34,6 +38,16 @@ const HUSH_SPREAD: Span = Span::from_secs(8);
 
 /// No server's turn comes sooner than this after its last one was due.
 pub const LEAST_APART: Span = Span::from_secs(1);
+
+/// In a search no more than two requests meet a server in this time: a second, but for a little, since what is left of the edge may
+/// lie before the last request.
+const TWO_IN: Span = Span::from_millis(950);
+
+/// How far a turn is moved to meet the edge of a second.
+const MOVED: Span = Span::from_millis(500);
+
+/// An edge that is lost is searched for again, if the last search is so many polls past.
+const POLLS_BETWEEN_SEARCHES: i64 = 32;
 
 /// What the driver is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -133,6 +147,12 @@ pub struct Source {
     /// Quick polls that are left.
     burst: u32,
     last_asked: Option<Raw>,
+    /// When the one before was asked.
+    asked_before: Option<Raw>,
+    /// What is known of the server's second, where that is all it tells.
+    edge: Option<Edge>,
+    /// An edge that is lost is not searched for before.
+    next_search: Raw,
     /// Until when the server asked to be left alone.
     silence: Option<Raw>,
     /// When nobody is asked: around a leap second.
@@ -153,8 +173,11 @@ impl Source {
             is_out: false,
             retried: false,
             failures: 0,
-            burst: pace.burst,
+            burst: quick(&pace),
             last_asked: None,
+            asked_before: None,
+            edge: pace.coarse.then(Edge::default),
+            next_search: first + pace.poll.times(POLLS_BETWEEN_SEARCHES),
             silence: None,
             hush: None,
             hush_spread: Span::from_nanos((seed % HUSH_SPREAD.as_nanos().unsigned_abs()) as i64),
@@ -181,7 +204,7 @@ impl Source {
         }
         self.due = due;
         self.is_out = true;
-        self.last_asked = Some(now);
+        self.asked_before = self.last_asked.replace(now);
         Action::Exchange(Ticket(self.serial))
     }
 
@@ -203,11 +226,19 @@ impl Source {
         }
     }
 
+    /// Whether its requests must leave in time to be worth most.
+    pub fn is_aimed(&self) -> bool {
+        self.edge.is_some()
+    }
+
     /// Asks again as soon as manners allow, and begins a new burst: history is gone, or there is reason to hope that what failed
     /// will work.
     pub fn wake(&mut self, now: Raw) {
         self.failures = 0;
-        self.burst = self.pace.burst;
+        self.burst = quick(&self.pace);
+        if let Some(edge) = &mut self.edge {
+            edge.forget();
+        }
         let polite = self
             .last_asked
             .map_or(now, |last| now.max(last + LEAST_APART));
@@ -226,11 +257,23 @@ impl Source {
             Ok(exchange) => {
                 self.failures = 0;
                 self.silence = None;
-                self.due = if self.burst > 0 {
-                    self.burst -= 1;
-                    now + BURST_APART.min(self.pace.poll)
-                } else {
-                    self.turn_after(now)
+                if self.edge.is_none() && exchange.whole() > Span::ZERO {
+                    // Nobody had said so.
+                    self.pace.coarse = true;
+                    self.edge = Some(Edge::default());
+                    self.burst = quick(&self.pace);
+                }
+                self.due = match self.edge.take() {
+                    Some(mut edge) => {
+                        let due = self.aimed(&mut edge, &exchange, now);
+                        self.edge = Some(edge);
+                        due
+                    }
+                    None if self.burst > 0 => {
+                        self.burst -= 1;
+                        now + BURST_APART.min(self.pace.poll)
+                    }
+                    None => self.turn_after(now),
                 };
                 self.end_poll(Report::Sample(exchange));
             }
@@ -282,6 +325,25 @@ impl Source {
         Raw::from_nanos(turns.saturating_mul(poll)) + self.pace.phase
     }
 
+    /// When to ask after `exchange`, if it tells whole seconds: at once in a search, else near the next turn.
+    fn aimed(&mut self, edge: &mut Edge, exchange: &Exchange, now: Raw) -> Raw {
+        edge.see(self.due, exchange);
+        if edge.is_found(now) {
+            self.burst = 0;
+        } else if self.burst == 0 && edge.is_lost(now) && now >= self.next_search {
+            self.burst = quick(&self.pace);
+        }
+        let last = self.last_asked.unwrap_or(now);
+        if self.burst > 0 {
+            self.burst -= 1;
+            self.next_search = now + self.pace.poll.times(POLLS_BETWEEN_SEARCHES);
+            let polite = self.asked_before.map_or(now, |before| before + TWO_IN);
+            return edge.aim(now.max(polite), Some(last + TWO_IN));
+        }
+        let near_turn = self.turn_after(now) - MOVED;
+        edge.aim(near_turn.max(last + LEAST_APART), None)
+    }
+
     /// `poll` after the first failure, doubled with each further one up to `max_poll`, and up to a quarter more by chance,
     /// so that the clients of a server that was down do not come back all at once.
     fn back_off(&mut self) -> Span {
@@ -305,6 +367,15 @@ impl Source {
     }
 }
 
+/// How many quick polls follow the first one.
+fn quick(pace: &Pace) -> u32 {
+    if pace.coarse && pace.burst > 0 {
+        edge::QUICK
+    } else {
+        pace.burst
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,6 +386,7 @@ mod tests {
         max_poll: Span::from_secs(64),
         phase: Span::from_secs(5),
         burst: 0,
+        coarse: false,
     };
 
     fn at(seconds: i64) -> Raw {

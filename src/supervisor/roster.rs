@@ -354,6 +354,7 @@ fn pace(source: &SourceConfig, id: SourceId) -> Pace {
         max_poll: source.max_poll,
         phase: Span::from_nanos(phase as i64),
         burst: if source.burst { BURST } else { 0 },
+        coarse: source.protocol.is_some_and(Kind::is_coarse),
     }
 }
 

@@ -86,6 +86,7 @@ impl<'a> Machine<'a> {
                     max_poll: poll.max(MAX_POLL),
                     phase: Span::from_nanos(poll.times(2 * k + 1).as_nanos() / (2 * count as i64)),
                     burst: BURST,
+                    coarse: upstream.coarse,
                 };
                 Poller {
                     upstream: upstream.clone(),

@@ -5,6 +5,7 @@
 
 mod changes;
 mod day;
+mod edge;
 mod honest;
 mod leap;
 mod liars;

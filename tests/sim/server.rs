@@ -63,6 +63,8 @@ pub(crate) struct Server {
     pub(crate) rounds: bool,
     /// What we are told that it does.
     pub(crate) known: Rounding,
+    /// How long it may keep the text of a whole second for too long (seconds).
+    pub(crate) stale_s: f64,
     /// It closes a connection after so many requests.
     pub(crate) requests_per_connection: u32,
     /// It closes a connection that was idle for so long (seconds).
@@ -82,6 +84,7 @@ impl Default for Server {
             digits: 6,
             rounds: false,
             known: Rounding::Unknown,
+            stale_s: 0.0,
             requests_per_connection: u32::MAX,
             patience_s: 60.0,
             slams: 0.0,

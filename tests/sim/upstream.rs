@@ -11,6 +11,9 @@ use webntpd::engine::time::{Raw, Span};
 /// The poller's deadline for one phase.
 const DEADLINE: Span = Span::from_secs(5);
 
+/// What is allowed for seconds that are told too late, as the protocol does.
+const DATE_STALE: Span = Span::from_millis(20);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
     pub(crate) operator: String,
@@ -139,9 +142,16 @@ impl Upstream {
         }
         let read = clock.raw(stamped);
         let midnight = clock.midnight();
-        let shown = stamped + self.server.error(start, read) + self.server.leapt(midnight, read);
-        let leap = self.server.says(midnight, shown);
-        let shown = self.server.stamp(shown);
+        let mut told = stamped + self.server.error(start, read) + self.server.leapt(midnight, read);
+        let leap = self.server.says(midnight, told);
+        let since_s = f64::from(told.to_parts().1) / 1e9;
+        if since_s < self.server.stale_s && since_s < self.server.stale_s * random.unit() {
+            told = told - Span::from_secs(1);
+        }
+        let mut shown = self.server.stamp(told);
+        if self.coarse {
+            shown.arrived_before = shown.arrived_before + DATE_STALE;
+        }
         let exchange = Exchange::new(
             sent,
             received,

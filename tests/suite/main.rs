@@ -3,6 +3,7 @@
 mod daemon;
 mod demo;
 mod doctor;
+mod edge;
 mod fake;
 mod feeding;
 mod finding;

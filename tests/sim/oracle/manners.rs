@@ -2,10 +2,14 @@
 
 use crate::upstream::Outcome;
 use std::collections::VecDeque;
+use webntpd::engine::edge;
 use webntpd::engine::source::{Aftermath, Pace};
 use webntpd::engine::time::{Raw, Span};
 
 const HOUR: Span = Span::from_secs(3_600);
+
+/// The search for the edge of a second sends no more than two requests in this time.
+const TWO_IN: Span = Span::from_millis(950);
 
 /// Polls' ends that may wait for a supervisor that hangs.
 const MOST_UNREPORTED: i64 = 40;
@@ -15,6 +19,8 @@ pub(super) struct Manners {
     asked: Option<Raw>,
     /// When the last request was due; its turn came a little later.
     due: Option<Raw>,
+    /// When the one before was.
+    due_before: Option<Raw>,
     is_out: bool,
     /// The connection turned out to be stale: one more try at once is right.
     may_retry: bool,
@@ -39,6 +45,7 @@ impl Manners {
             pace,
             asked: None,
             due: None,
+            due_before: None,
             is_out: false,
             may_retry: false,
             is_retry: false,
@@ -62,6 +69,15 @@ impl Manners {
         let due = self.waits_until.take().unwrap_or(now).min(now);
         self.asked = Some(now);
         let last = self.due.replace(due);
+        let last = match self.pace.coarse {
+            true => std::mem::replace(&mut self.due_before, last),
+            false => last,
+        };
+        let apart = if self.pace.coarse {
+            TWO_IN
+        } else {
+            Span::from_secs(1)
+        };
         self.all_requests += 1;
         self.requests.push_back(now);
         while self.requests.front().is_some_and(|at| now - *at > HOUR) {
@@ -82,13 +98,16 @@ impl Manners {
             return Some("asked although the server wants to be left alone".into());
         }
         if let Some(last) = last
-            && now - last < Span::from_secs(1)
+            && now - last < apart
             && !self.is_retry
         {
             return Some(format!("asked again after {:?}", now - last));
         }
         let more: usize = self.allowed.iter().map(|(_, more)| more).sum();
-        let limit = (HOUR.as_nanos() / self.pace.poll.as_nanos()) as usize + 2 + more;
+        let due = (HOUR.as_nanos() / self.pace.poll.as_nanos()) as usize;
+        // What is lost is searched for again, but not over and over.
+        let searches = if self.pace.coarse { due / 2 } else { 0 };
+        let limit = due + searches + 2 + more;
         let count = self.requests.len();
         (count > limit).then(|| format!("asked {count} times in an hour, {limit} are due"))
     }
@@ -132,7 +151,11 @@ impl Manners {
     }
 
     pub(super) fn woken(&mut self, now: Raw) {
-        self.allowed.push_back((now, self.pace.burst as usize + 2));
+        let burst = match self.pace.coarse {
+            true => edge::QUICK,
+            false => self.pace.burst,
+        };
+        self.allowed.push_back((now, burst as usize + 2));
     }
 
     pub(super) fn panicked(&mut self, now: Raw) {

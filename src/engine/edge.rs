@@ -1,0 +1,317 @@
+//! The search for the edge between two seconds of a server that tells whole seconds only.
+//!
+//! Each reply says that the server's clock was in one second when the request arrived, hence that θ lies in an interval of a second
+//! and the round trip. A request that arrives in the midst of what is left of θ, seen from a whole second, leaves about half of it,
+//! whatever the answer is: "not yet", or "already".
+//!
+//! In: exchanges, and when they were due. Out: when the next request should leave, and what is left. It proves nothing and
+//! publishes nothing: what it makes of the path is likely, no more; it decides when to ask, and holds a guess. It knows nothing of
+//! manners: whoever asks says from when on a request is allowed.
+
+use super::bound::{Bound, Interval, Limits};
+use super::exchange::Exchange;
+use super::time::{Rate, Raw, Span, Theta, Utc};
+use std::collections::VecDeque;
+
+/// Most requests that follow the first one quickly while the edge is searched for. Twelve find it to a millisecond as a rule.
+pub const QUICK: u32 = 15;
+
+/// An edge that is known no better than this is lost.
+const LOST: Span = Span::from_millis(250);
+
+/// How many exchanges are remembered.
+const CAPACITY: usize = 32;
+
+/// So many of the last requests tell how late they leave.
+const LEADS: usize = 5;
+
+/// After so long a pause the server may have closed the connection, and the request leaves later by the time that a new one takes.
+const PAUSE: Span = Span::from_secs(3);
+
+/// Oscillators are hardly ever further off their nominal rate.
+const USUAL_RATE: Rate = Rate::from_ppm(60);
+
+/// The exchange of this rank was slower than the path by about as much as the two ways may differ by chance.
+const RANK: usize = 4;
+
+/// What is left is narrow enough when it is this part of the round trip: how the two ways share it is not known any better.
+const PART_OF_DELAY: i64 = 8;
+
+/// It is narrow enough in any case at this: a program is not woken any more exactly.
+const NARROW: Span = Span::from_millis(1);
+
+/// How the replies are read, the sharpest first, until they do not contradict each other: how many quarters of the least round trip
+/// are taken for the path (as much each way), and how long after its second a server may still tell it.
+const READINGS: [(i64, Span); 4] = [
+    (4, Span::ZERO),
+    (2, Span::ZERO),
+    (0, Span::ZERO),
+    (0, Span::from_millis(20)),
+];
+
+/// Where in what is left a request should arrive, in 16ths. "Already" costs a whole second; "not yet" does not if another
+/// request may follow at once. With 6 both take about the same time for each bit.
+const FIRST_OF_TWO: i64 = 6;
+const MIDDLE: i64 = 8;
+
+/// Two requests that are further apart than this part of what is left, in 16ths, tell less than one in the middle.
+const FARTHEST_APART: i64 = 11;
+
+/// After so many answers alike the next request is not aimed at what is left but beyond it: a server that has stepped would
+/// answer like that for ever.
+const SUSPICIOUS: i32 = 3;
+
+/// A request that cannot arrive sooner is better put off to the next second, in 16ths of what is left.
+const LATEST: i64 = 10;
+const LATEST_IN_HASTE: i64 = 13;
+
+/// What is known of a server's second.
+#[derive(Debug, Default)]
+pub struct Edge {
+    /// The last exchanges, without what is allowed for late and rounded seconds.
+    seen: VecDeque<Exchange>,
+    /// Which of [`READINGS`] holds.
+    reading: usize,
+    /// From when it was due to when it left, for requests on a warm connection and after a pause.
+    leads: [VecDeque<Span>; 2],
+    /// How often in a row the answer was "already", or, negative, "not yet".
+    alike: i32,
+}
+
+impl Edge {
+    /// Drops what is known of the second, but not of how long things take.
+    pub fn forget(&mut self) {
+        self.seen.clear();
+        self.reading = 0;
+        self.alike = 0;
+    }
+
+    /// Takes in an exchange that was due at `due`. One that was completed before the last is of no use.
+    pub fn see(&mut self, due: Raw, exchange: &Exchange) {
+        let newest = self.newest();
+        if newest.is_some_and(|newest| exchange.received() <= newest) {
+            return;
+        }
+        let leads = &mut self.leads[Self::class(newest, due)];
+        if leads.len() == LEADS {
+            leads.pop_front();
+        }
+        leads.push_back((exchange.sent() - due).max(Span::ZERO));
+
+        let already = self.left(exchange.received()).is_some_and(|left| {
+            let (window, middle) = (exchange.likely(), left.middle());
+            (window.lower() - middle).abs() < (window.upper() - middle).abs()
+        });
+        let sign = if already { 1 } else { -1 };
+        let is_like_the_last = self.alike.signum() == sign;
+        self.alike = if is_like_the_last {
+            self.alike.saturating_add(sign)
+        } else {
+            sign
+        };
+        self.remember(exchange);
+        self.settle();
+    }
+
+    /// What is known after the last of `exchanges`, in the order in which they were completed.
+    pub fn of<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Self {
+        let mut edge = Self::default();
+        exchanges.for_each(|exchange| edge.remember(exchange));
+        edge.settle();
+        edge
+    }
+
+    /// What θ is likely to be at `at`; `None` when nothing is known.
+    pub fn left(&self, at: Raw) -> Option<Bound> {
+        let usual = Interval {
+            lo: Rate::from_ppt(-USUAL_RATE.as_ppt()),
+            hi: USUAL_RATE,
+        };
+        self.left_within(usual, at)
+    }
+
+    /// The same for an oscillator whose rate is one of `rates`, unless the exchanges contradict that.
+    pub fn left_within(&self, rates: Interval<Rate>, at: Raw) -> Option<Bound> {
+        let at = self.newest().map_or(at, |newest| at.max(newest));
+        let fit = self.limits(self.reading, at).fit()?;
+        let rates = fit.rates.intersection(&rates).unwrap_or(fit.rates);
+        let windows = self.windows(self.reading).map(|window| Bound {
+            lo: window.lower() + rates.lo.over(at - window.received()),
+            hi: window.upper() + rates.hi.over(at - window.sent()),
+        });
+        let narrowed = windows.fold(fit.bound, |left, window| {
+            left.intersection(&window).unwrap_or(left)
+        });
+        Some(narrowed)
+    }
+
+    /// Whether quick requests would hardly make it any narrower.
+    pub fn is_found(&self, at: Raw) -> bool {
+        let (quarters, stale) = READINGS[self.reading];
+        let least = self.least_delay();
+        let unknown = least - self.path(quarters).times(2);
+        let floor = unknown + unknown.half().half() + stale;
+        let part = Span::from_nanos(least.as_nanos() / PART_OF_DELAY);
+        let narrow = floor.max(part).max(NARROW);
+        self.left(at)
+            .is_some_and(|left| left.hi - left.lo <= narrow)
+    }
+
+    /// Whether there is little left of what was known before.
+    pub fn is_lost(&self, at: Raw) -> bool {
+        self.left(at).is_none_or(|left| left.hi - left.lo > LOST)
+    }
+
+    /// When a request should be due so as to tell most, not before `earliest` and hardly more than a second after it. In a search,
+    /// another one may follow from `free` on.
+    pub fn aim(&self, earliest: Raw, free: Option<Raw>) -> Raw {
+        let Some(left) = self.left(earliest) else {
+            return earliest;
+        };
+        let travel = self.lead(earliest) + self.typical_delay().half();
+        let left = match free {
+            None => self.suspected(left),
+            Some(_) => left,
+        };
+        let width = left.hi - left.lo;
+        let place =
+            |sixteenths: i64| left.hi - Span::from_nanos(width.as_nanos() / 16 * sixteenths);
+        let latest = if free.is_some() {
+            LATEST_IN_HASTE
+        } else {
+            LATEST
+        };
+        // The first whole second of the server that is not past for good at the earliest arrival.
+        let arrival = earliest + travel;
+        let second = whole_second_after(arrival, place(latest));
+        let at = |sixteenths| arrival.max(second - place(sixteenths)) - travel;
+        // The next one leaves when the reply to this one is here.
+        let apart = self.typical_delay().as_nanos().saturating_mul(16) / width.as_nanos().max(1);
+        if apart <= FARTHEST_APART {
+            let first = at(((16 - apart) / 2).min(FIRST_OF_TWO));
+            let rest = Span::from_nanos(width.as_nanos() / 16 * (16 - FIRST_OF_TWO) / 2);
+            if free.is_some_and(|free| first + rest >= free) {
+                return first;
+            }
+        }
+        at(MIDDLE)
+    }
+
+    /// Takes in one more, whatever it contradicts.
+    fn remember(&mut self, exchange: &Exchange) {
+        if self.seen.len() == CAPACITY {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(exchange.likely());
+    }
+
+    /// Finds out how the exchanges must be read; drops the oldest if none will do: the server stepped, or the raw clock did.
+    fn settle(&mut self) {
+        let Some(newest) = self.newest() else {
+            return;
+        };
+        let misfits = |edge: &Self, reading| edge.limits(reading, newest).misfits();
+        let fitting = (0..READINGS.len()).find(|reading| misfits(self, *reading) == 0);
+        self.reading = fitting.unwrap_or(READINGS.len() - 1);
+        if fitting.is_none() {
+            let misfits = misfits(self, self.reading);
+            self.seen.drain(..misfits);
+        }
+    }
+
+    /// Where to ask instead after answers that were suspiciously alike: beyond what is left, the further the more there were.
+    fn suspected(&self, left: Bound) -> Bound {
+        let suspicious = self.alike.abs() - SUSPICIOUS;
+        if suspicious < 0 {
+            return left;
+        }
+        let (quarters, _) = READINGS[self.reading];
+        let open = NARROW + self.typical_delay() - self.path(quarters).times(2);
+        let beyond = open.times(1 << suspicious.min(8));
+        let theta = if self.alike > 0 {
+            left.hi + beyond
+        } else {
+            left.lo - beyond
+        };
+        Bound {
+            lo: theta,
+            hi: theta,
+        }
+    }
+
+    fn newest(&self) -> Option<Raw> {
+        self.seen.back().map(Exchange::received)
+    }
+
+    /// Index of the leads of a request that is due at `due`.
+    fn class(newest: Option<Raw>, due: Raw) -> usize {
+        usize::from(newest.is_none_or(|newest| due - newest > PAUSE))
+    }
+
+    fn lead(&self, due: Raw) -> Span {
+        let leads = &self.leads[Self::class(self.newest(), due)];
+        median(leads.iter().copied())
+    }
+
+    /// Round trips of what is remembered.
+    fn delays(&self) -> impl Iterator<Item = Span> {
+        self.seen
+            .iter()
+            .map(|exchange| exchange.received() - exchange.sent())
+    }
+
+    fn least_delay(&self) -> Span {
+        self.delays().min().unwrap_or(Span::ZERO)
+    }
+
+    fn typical_delay(&self) -> Span {
+        median(self.delays())
+    }
+
+    /// What each way takes at the least, if both take as much; `quarters` of it.
+    fn path(&self, quarters: i64) -> Span {
+        let least = self.least_delay();
+        let mut delays: Vec<Span> = self.delays().collect();
+        delays.sort_unstable();
+        let rank = RANK.min(delays.len().saturating_sub(1));
+        let missed = delays.get(rank).map_or(Span::ZERO, |delay| *delay - least);
+        let path = (least - missed).max(Span::ZERO);
+        Span::from_nanos(path.as_nanos() / 8 * quarters)
+    }
+
+    /// What the exchanges say of θ, read in this way.
+    fn windows(&self, reading: usize) -> impl Iterator<Item = Exchange> {
+        let (quarters, stale) = READINGS[reading];
+        let path = self.path(quarters);
+        self.seen.iter().filter_map(move |seen| {
+            Exchange::new(
+                seen.sent() + path,
+                seen.received() - path,
+                seen.arrived_before() + stale,
+                seen.departed_after(),
+                None,
+            )
+            .ok()
+        })
+    }
+
+    fn limits(&self, reading: usize, at: Raw) -> Limits {
+        let windows: Vec<Exchange> = self.windows(reading).collect();
+        Limits::new(windows.iter(), at)
+    }
+}
+
+/// The first whole second of the server that a request can meet that arrives at `arrival` or later, if θ is this.
+fn whole_second_after(arrival: Raw, theta: Theta) -> Utc {
+    let (seconds, above) = (arrival + theta).to_parts();
+    Utc::from_secs(seconds + i64::from(above > 0))
+}
+
+fn median(spans: impl Iterator<Item = Span>) -> Span {
+    let mut spans: Vec<Span> = spans.collect();
+    spans.sort_unstable();
+    spans.get(spans.len() / 2).copied().unwrap_or(Span::ZERO)
+}
+
+#[cfg(test)]
+mod tests;

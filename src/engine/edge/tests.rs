@@ -1,0 +1,401 @@
+//! The search as a source's machine makes it, against servers and paths that are known.
+
+use super::*;
+use crate::engine::estimate::Prior;
+use crate::engine::filter::Filter;
+use crate::engine::source::{Action, Aftermath, Failure, Fault, Pace, Report, Source};
+use crate::engine::time::Utc;
+use proptest::prelude::*;
+
+const PACE: Pace = Pace {
+    poll: Span::from_secs(16),
+    max_poll: Span::from_secs(64),
+    phase: Span::from_secs(5),
+    burst: 3,
+    coarse: true,
+};
+
+const START: Raw = Raw::from_nanos(1_000_000_000_000);
+
+/// Three requests are never closer than this.
+const TWO_IN: Span = Span::from_millis(950);
+
+/// A server that tells whole seconds, and the way to it; times in milliseconds.
+#[derive(Clone, Debug)]
+struct World {
+    seed: u64,
+    /// Least delays and mean queues each way.
+    up: f64,
+    down: f64,
+    queue: f64,
+    ppm: f64,
+    /// How long it may keep the text of a second.
+    stale: f64,
+    rounds: bool,
+    /// One request of so many fails.
+    failing: u64,
+    /// From the start to a step of the server by so much.
+    step: Option<(f64, f64)>,
+}
+
+impl World {
+    fn of(up: f64, down: f64, queue: f64) -> Self {
+        Self {
+            seed: 0,
+            up,
+            down,
+            queue,
+            ppm: 30.0,
+            stale: 0.0,
+            rounds: false,
+            failing: u64::MAX,
+            step: None,
+        }
+    }
+
+    /// Another start, another oscillator.
+    fn seeded(&self, seed: u64) -> Self {
+        Self {
+            seed,
+            ppm: (seed as f64 * 0.618).fract() * 100.0 - 50.0,
+            ..self.clone()
+        }
+    }
+}
+
+/// Chance: SplitMix64 (Steele, Lea, Flood 2014).
+struct Chance(u64);
+
+impl Chance {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn exponential(&mut self, mean: f64) -> f64 {
+        -mean * (1.0 - self.unit()).ln()
+    }
+}
+
+fn ms(millis: f64) -> Span {
+    Span::from_secs_f64(millis / 1e3)
+}
+
+/// What was known after an exchange; seconds from the start, the others in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    at: f64,
+    due: Raw,
+    /// Width of what is left, and how far its middle is off.
+    left: f64,
+    middle: f64,
+    /// How far the source's estimate is off, and how far the truth is outside its bound (negative: inside).
+    estimate: f64,
+    outside: f64,
+    least_delay: f64,
+}
+
+/// Asks until `seconds` have gone, and holds every bound against the truth.
+fn ask(world: &World, seconds: f64) -> Vec<Known> {
+    let mut chance = Chance(world.seed);
+    let theta = (Utc::from_secs(1_800_000_000) + ms(1e3 * chance.unit())) - START;
+    let rate = Rate::from_ppt((world.ppm * 1e6) as i64);
+    let truth = |at: Raw| {
+        let stepped = world.step.filter(|(from, _)| at >= START + ms(from * 1e3));
+        theta + rate.over(at - START) + stepped.map_or(Span::ZERO, |(_, by)| ms(by))
+    };
+    let mut source = Source::new(PACE, START, 1);
+    let (mut filter, mut edge) = (Filter::default(), Edge::default());
+    let (mut now, mut due, mut all) = (START, START, Vec::new());
+    while now - START < ms(seconds * 1e3) {
+        match source.next(now) {
+            Action::Wait(until) => {
+                due = until;
+                now = until + ms(chance.exponential(0.1));
+            }
+            Action::Exchange(ticket) if chance.bits().is_multiple_of(world.failing) => {
+                now = now + ms(world.up + world.down);
+                let failure = Failure {
+                    fault: Fault::Server,
+                    reason: "busy".into(),
+                    connection: Aftermath::Usable,
+                    retry_after: None,
+                };
+                source.completed(ticket, now, Err(failure));
+            }
+            Action::Exchange(ticket) => {
+                let sent = now + ms(0.02);
+                let stamped = sent + ms(world.up + chance.exponential(world.queue));
+                let received = stamped + ms(world.down + chance.exponential(world.queue));
+                let mut clock = stamped + truth(stamped);
+                if f64::from(clock.to_parts().1) / 1e6 < world.stale * chance.unit() {
+                    clock = clock - Span::from_secs(1);
+                }
+                if world.rounds {
+                    clock = clock + Span::from_millis(500);
+                }
+                // As the protocol reads a `Date`.
+                let second = Utc::from_secs(clock.to_parts().0);
+                let (before, after) = (Span::from_millis(1_020), Span::from_millis(500));
+                let exchange = Exchange::new(sent, received, second + before, second - after, None)
+                    .expect("possible");
+                filter.add(exchange);
+                edge.see(due, &exchange);
+                now = received + ms(0.02);
+                source.completed(ticket, now, Ok(exchange));
+                let reading = filter.read(now, Prior::default()).expect("one is there");
+                let (left, bound) = (edge.left(now).expect("one is there"), reading.fit.bound);
+                let off = |theta: Theta| 1e3 * (theta - truth(now)).as_secs_f64();
+                all.push(Known {
+                    at: (sent - START).as_secs_f64(),
+                    due,
+                    left: 1e3 * (left.hi - left.lo).as_secs_f64(),
+                    middle: off(left.middle()),
+                    estimate: off(reading.estimate.theta),
+                    outside: off(bound.lo).max(-off(bound.hi)),
+                    least_delay: 1e3 * edge.least_delay().as_secs_f64(),
+                });
+            }
+            Action::Report(Report::Sample(_) | Report::Missed { .. }) | Action::Close => {}
+        }
+    }
+    all
+}
+
+/// The exchanges of the first search: those before the first pause.
+fn search(known: &[Known]) -> &[Known] {
+    let pauses = known.windows(2).position(|two| two[1].at - two[0].at > 3.0);
+    &known[..pauses.map_or(known.len(), |last| last + 1)]
+}
+
+/// The median, and the greatest.
+fn figures(values: impl Iterator<Item = f64>) -> String {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    match values.last() {
+        Some(last) => format!("{:7.2} {last:7.2}", values[values.len() / 2]),
+        None => format!("{:>7} {:>7}", "-", "-"),
+    }
+}
+
+/// Searches with many starts; prints what they came to.
+fn searches(name: &str, world: &World) -> Vec<Vec<Known>> {
+    let runs: Vec<Vec<Known>> = (0..100)
+        .map(|seed| ask(&world.seeded(seed), 400.0))
+        .collect();
+    let mut row = format!("{name:24}");
+    for limit in [100.0, 10.0, 1.0] {
+        let first = |run: &Vec<Known>| search(run).iter().position(|known| known.left <= limit);
+        let count = |run| first(run).map(|k| (k + 1) as f64);
+        let at = |run: &Vec<Known>| first(run).map(|k| run[k].at);
+        row += &format!(
+            " | {} | {}",
+            figures(runs.iter().filter_map(count)),
+            figures(runs.iter().filter_map(at))
+        );
+    }
+    let ends = |run: &Vec<Known>| search(run)[search(run).len() - 1];
+    row += &format!(
+        " | {} | {} | {} | {}",
+        figures(runs.iter().map(|run| search(run).len() as f64)),
+        figures(runs.iter().map(|run| ends(run).left)),
+        figures(runs.iter().map(|run| ends(run).estimate.abs())),
+        figures(runs.iter().map(|run| run[run.len() - 1].estimate.abs())),
+    );
+    println!("{row}");
+    runs
+}
+
+#[test]
+fn the_edge_is_found_to_a_millisecond_in_fourteen_requests_and_eight_seconds() {
+    println!(
+        "median and greatest of 100: requests and seconds to 100 ms, 10 ms, 1 ms; requests, width (ms) and error of the estimate (ms) \
+         at the end of the search; error after 400 s"
+    );
+    let near = searches("0.05 ms each way", &World::of(0.05, 0.05, 0.02));
+    searches("1 ms", &World::of(1.0, 1.0, 0.1));
+    searches("10 ms, queue 1 ms", &World::of(10.0, 10.0, 1.0));
+    searches("10 ms, queue 5 ms", &World::of(10.0, 10.0, 5.0));
+    searches("10 ms up, 30 ms down", &World::of(10.0, 30.0, 2.0));
+    for run in near {
+        let found = search(&run).iter().position(|known| known.left <= 1.0);
+        let found = found.expect("it was found");
+        assert!(found < 14 && run[found].at <= 8.0, "{:?}", search(&run));
+        assert!(run[found].middle.abs() <= 0.5, "{:?}", search(&run));
+        assert!(run[found].estimate.abs() <= 0.5, "{:?}", search(&run));
+    }
+}
+
+#[test]
+fn what_is_left_stays_narrow_while_the_edge_is_followed() {
+    for seed in 0..20 {
+        let run = ask(&World::of(1.0, 1.0, 0.1).seeded(seed), 1_200.0);
+        for known in run.iter().filter(|known| known.at > 300.0) {
+            assert!(known.left < 1.5, "seed {seed}: {known:?}");
+            assert!(known.estimate.abs() < 0.5, "seed {seed}: {known:?}");
+        }
+    }
+}
+
+#[test]
+fn every_poll_is_aimed_and_none_is_far_from_its_turn() {
+    let run = ask(&World::of(10.0, 10.0, 1.0), 1_200.0);
+    let polls = &run[search(&run).len()..];
+    assert!(polls.len() > 60);
+    for known in polls {
+        let since = (known.due - Raw::from_nanos(0)) - PACE.phase;
+        let apart = since.as_nanos().rem_euclid(PACE.poll.as_nanos());
+        let apart = apart.min(PACE.poll.as_nanos() - apart);
+        assert!(apart < 1_100_000_000, "{known:?}");
+    }
+    // One that comes at a random place in the second meets what is left once in a hundred times.
+    let mut narrowed = 0;
+    for two in polls.windows(2) {
+        narrowed += usize::from(two[1].left < two[0].left + 1.0);
+    }
+    assert!(narrowed > polls.len() / 3, "{narrowed}");
+}
+
+#[test]
+fn a_server_that_steps_is_searched_for_again_but_not_over_and_over() {
+    for (seed, by) in (0..).zip([300.0, -300.0, 4_321.0, -77_777.0]) {
+        let world = World {
+            step: Some((1_000.0, by)),
+            ..World::of(1.0, 1.0, 0.1).seeded(seed)
+        };
+        let run = ask(&world, 1_300.0);
+        let before = run.iter().filter(|known| known.at < 1_000.0).count();
+        let after = &run[before..];
+        assert!(after.len() <= 16 + 300 / 16 + 1, "{}", after.len());
+        let last = after[after.len() - 1];
+        assert!(last.left < 3.0 && last.middle.abs() < 1.5, "{last:?}");
+    }
+    // One that always does is asked little more than any other.
+    let mut asked = 0;
+    let mut source = Source::new(PACE, START, 1);
+    let mut now = START;
+    while now - START < Span::from_secs(7_200) {
+        match source.next(now) {
+            Action::Wait(until) => now = until,
+            Action::Exchange(ticket) => {
+                asked += 1;
+                let second = Utc::from_secs(1_800_000_000 + 1_000 * asked);
+                let lasting = Span::from_secs(1);
+                let exchange = Exchange::new(now, now, second + lasting, second, None);
+                source.completed(ticket, now, Ok(exchange.expect("possible")));
+            }
+            _ => {}
+        }
+    }
+    assert!(asked < 7_200 / 16 * 3 / 2 + 16, "{asked}");
+}
+
+#[test]
+fn a_server_that_turns_out_to_tell_whole_seconds_is_aimed_at_from_then_on() {
+    let pace = Pace {
+        coarse: false,
+        ..PACE
+    };
+    let mut source = Source::new(pace, START, 1);
+    let second = Utc::from_secs(1_800_000_000);
+    for (resolution, aimed) in [(1, false), (1_000, true)] {
+        let now = source_is_due(&mut source);
+        let Action::Exchange(ticket) = source.next(now) else {
+            panic!("an exchange is due");
+        };
+        let resolution = Span::from_millis(resolution);
+        let exchange = Exchange::new(now, now, second + resolution, second, None);
+        source.completed(ticket, now, Ok(exchange.expect("possible")));
+        assert_eq!(source.is_aimed(), aimed);
+    }
+}
+
+/// When it wants to ask next.
+fn source_is_due(source: &mut Source) -> Raw {
+    loop {
+        if let Action::Wait(due) = source.next(Raw::from_nanos(i64::MIN)) {
+            return due;
+        }
+    }
+}
+
+#[test]
+fn a_request_that_fails_in_the_middle_costs_time_only() {
+    for seed in 0..20 {
+        let world = World {
+            failing: 4,
+            ..World::of(1.0, 1.0, 0.1).seeded(seed)
+        };
+        let run = ask(&world, 900.0);
+        let last = run[run.len() - 1];
+        assert!(last.left < 4.0 && last.middle.abs() < 2.0, "{last:?}");
+    }
+}
+
+#[test]
+fn seconds_that_are_told_late_are_no_reason_to_search_for_ever() {
+    for seed in 0..20 {
+        let world = World {
+            stale: 20.0,
+            ..World::of(1.0, 1.0, 0.1).seeded(seed)
+        };
+        let run = ask(&world, 600.0);
+        let last = run[run.len() - 1];
+        assert!(search(&run).len() <= 16 && run.len() <= 16 + 600 / 16 + 1);
+        assert!(last.left < 50.0 && last.estimate.abs() < 25.0, "{last:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_truth_is_inside_and_the_server_is_not_pressed(
+        seed: u64,
+        (up, down, queue) in (0.01f64..100.0, 0.01f64..100.0, 0.0f64..30.0),
+        ppm in -500.0f64..500.0,
+        stale in prop_oneof![Just(0.0), 0.0f64..20.0],
+        rounds: bool,
+        failing in prop_oneof![Just(u64::MAX), 3u64..20],
+    ) {
+        let world = World { seed, up, down, queue, ppm, stale, rounds, failing, step: None };
+        let run = ask(&world, 200.0);
+        prop_assert!(search(&run).len() <= 16);
+        for three in run.windows(3) {
+            prop_assert!(three[2].at - three[0].at > TWO_IN.as_secs_f64() - 0.002, "{:?}", three);
+        }
+        let error = if rounds { 500.0 } else { 0.0 };
+        for known in &run {
+            prop_assert!(known.outside <= 0.0, "{known:?}");
+            // Half of the way is what its two parts may differ by, if the rate is usual.
+            if ppm.abs() <= 60.0 {
+                let outside = (known.middle - error).abs() - known.left / 2.0;
+                prop_assert!(outside <= known.least_delay / 2.0 + stale + 0.001, "{known:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_absurd_panics(
+        exchanges in prop::collection::vec((any::<i64>(), 0i64..i64::MAX / 2, any::<i64>(), 0i64..3_000_000_000), 0..12),
+        (earliest, free) in (any::<i64>(), any::<i64>()),
+    ) {
+        let mut edge = Edge::default();
+        for (sent, taken, stamp, coarse) in exchanges {
+            let (sent, taken) = (Raw::from_nanos(sent), Span::from_nanos(taken));
+            let stamp = Utc::from_nanos(stamp);
+            if let Ok(exchange) = Exchange::new(sent, sent + taken, stamp + Span::from_nanos(coarse), stamp, None) {
+                edge.see(sent, &exchange);
+                let _ = edge.aim(Raw::from_nanos(earliest), Some(Raw::from_nanos(free)));
+                let _ = (edge.left(Raw::from_nanos(earliest)), edge.is_found(sent), edge.is_lost(sent));
+            }
+        }
+    }
+}

@@ -52,8 +52,8 @@ pub struct Seen<'a> {
     pub prefer: bool,
 }
 
-/// For each truechimer, whether it sees the rate that most operators see. Each operator has one word, that of its surest source; of
-/// two nobody knows which one is right.
+/// For each truechimer, whether it sees the rate that most operators see. Each operator has one word, that of its surest source. When
+/// there is no rate that most see (of two nobody knows which one is right), who was found to creep before is still not heard.
 pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
     let mut surest: BTreeMap<&str, &Seen> = BTreeMap::new();
     for seen in seen {
@@ -63,20 +63,23 @@ pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
         }
     }
     let mut rates: Vec<&Seen> = surest.into_values().collect();
-    if rates.len() < MIN_SURVIVORS {
-        return vec![true; seen.len()];
-    }
     rates.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-    let median = rates[rates.len() / 2];
+    let Some(median) = rates.get(rates.len() / 2) else {
+        return Vec::new();
+    };
     let agrees = |seen: &Seen| {
         let margin = RATE_SIGMAS * seen.sigma.hypot(median.sigma) + RATE_SLACK;
         let is_sure = !seen.doubted || seen.sigma <= RATE_REGAINED;
         seen.prefer || is_sure && (seen.rate - median.rate).abs() <= margin
     };
     let agreeing = rates.iter().filter(|seen| agrees(seen)).count();
-    let is_majority = 2 * agreeing > rates.len();
+    if 2 * agreeing > rates.len() {
+        return seen.iter().map(agrees).collect();
+    }
+    let is_unsuspected = |seen: &Seen| !seen.doubted || seen.prefer;
+    let is_anybody = seen.iter().any(is_unsuspected);
     seen.iter()
-        .map(|seen| !is_majority || agrees(seen))
+        .map(|seen| !is_anybody || is_unsuspected(seen))
         .collect()
 }
 
@@ -163,6 +166,11 @@ mod tests {
             ..seen("c", 12.2, 0.3)
         };
         assert_eq!(of_common_rate(&[a, b, regained]), [true; 3]);
+        // Who is doubted stays so while nobody has the majority, and is heard when there is nobody else.
+        let still = Seen { doubted: true, ..c };
+        assert_eq!(of_common_rate(&[a, still]), [true, false]);
+        assert_eq!(of_common_rate(&[a, regained]), [true, true]);
+        assert_eq!(of_common_rate(&[still]), [true]);
         let preferred = Seen { prefer: true, ..c };
         assert_eq!(of_common_rate(&[a, b, preferred]), [true; 3]);
         // Many servers of one operator have one word.

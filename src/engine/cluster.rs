@@ -37,6 +37,9 @@ const RATE_SLACK: f64 = 1e-6;
 /// everybody.
 const RATE_REGAINED: f64 = 0.5e-6;
 
+/// Who knows the rate less well than this (one sigma) agrees with whoever creeps by 20 ppm, and has no word in who does.
+const RATE_KNOWN: f64 = 5e-6;
+
 /// The rate of the oscillator as one truechimer sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
@@ -62,24 +65,30 @@ pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
             *of_operator = seen;
         }
     }
-    let mut rates: Vec<&Seen> = surest.into_values().collect();
+    let operators = surest.len();
+    let known = surest.into_values().filter(|seen| seen.sigma <= RATE_KNOWN);
+    let mut rates: Vec<&Seen> = known.collect();
     rates.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-    let Some(median) = rates.get(rates.len() / 2) else {
-        return Vec::new();
-    };
-    let agrees = |seen: &Seen| {
+    let agrees = |seen: &Seen, median: &Seen| {
         let margin = RATE_SIGMAS * seen.sigma.hypot(median.sigma) + RATE_SLACK;
-        let is_sure = !seen.doubted || seen.sigma <= RATE_REGAINED;
-        seen.prefer || is_sure && (seen.rate - median.rate).abs() <= margin
+        (seen.rate - median.rate).abs() <= margin
     };
-    let agreeing = rates.iter().filter(|seen| agrees(seen)).count();
-    if 2 * agreeing > rates.len() {
-        return seen.iter().map(agrees).collect();
-    }
-    let is_unsuspected = |seen: &Seen| !seen.doubted || seen.prefer;
-    let is_anybody = seen.iter().any(is_unsuspected);
+    let common = rates.get(rates.len() / 2).filter(|median| {
+        let agreeing = rates.iter().filter(|seen| agrees(seen, median));
+        2 * agreeing.count() > operators
+    });
+    let is_heard = |seen: &Seen| {
+        seen.prefer
+            || match common {
+                Some(median) => {
+                    agrees(seen, median) && (!seen.doubted || seen.sigma <= RATE_REGAINED)
+                }
+                None => !seen.doubted,
+            }
+    };
+    let is_anybody = seen.iter().any(is_heard);
     seen.iter()
-        .map(|seen| !is_anybody || is_unsuspected(seen))
+        .map(|seen| !is_anybody || is_heard(seen))
         .collect()
 }
 
@@ -173,6 +182,16 @@ mod tests {
         assert_eq!(of_common_rate(&[still]), [true]);
         let preferred = Seen { prefer: true, ..c };
         assert_eq!(of_common_rate(&[a, b, preferred]), [true; 3]);
+        // Who knows nothing of the rate agrees with everybody, and helps nobody to a majority.
+        let vague = seen("d", 20.0, 9.0);
+        assert_eq!(of_common_rate(&[a, c, vague]), [true; 3]);
+        // Who is doubted has a word nevertheless.
+        let doubted_too = Seen { doubted: true, ..b };
+        let unsure_too = Seen {
+            sigma: 1e-6,
+            ..doubted_too
+        };
+        assert_eq!(of_common_rate(&[a, c, unsure_too]), [true, false, false]);
         // Many servers of one operator have one word.
         assert_eq!(
             of_common_rate(&[c, a, c, b, c]),

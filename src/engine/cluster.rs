@@ -33,12 +33,12 @@ const RATE_SIGMAS: f64 = 4.0;
 /// What the rates of honest sources may differ by on top, in the minutes in which each finds out about a change on its own.
 const RATE_SLACK: f64 = 1e-6;
 
-/// Who crept is heard again when it agrees and knows its rate this well (one sigma): a history that has just begun anew agrees with
-/// everybody.
-const RATE_REGAINED: f64 = 0.5e-6;
+/// Who crept is heard again when it agrees and the two rates are known this well (one sigma of their difference): a history that has
+/// just begun anew agrees with everybody.
+const RATE_REGAINED: f64 = 0.7e-6;
 
 /// Who knows the rate less well than this (one sigma) agrees with whoever creeps by 20 ppm, and has no word in who does.
-const RATE_KNOWN: f64 = 5e-6;
+const RATE_KNOWN: f64 = 3e-6;
 
 /// The rate of the oscillator as one truechimer sees it.
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +69,9 @@ pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
     let known = surest.into_values().filter(|seen| seen.sigma <= RATE_KNOWN);
     let mut rates: Vec<&Seen> = known.collect();
     rates.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+    let sigma = |seen: &Seen, median: &Seen| seen.sigma.hypot(median.sigma);
     let agrees = |seen: &Seen, median: &Seen| {
-        let margin = RATE_SIGMAS * seen.sigma.hypot(median.sigma) + RATE_SLACK;
+        let margin = RATE_SIGMAS * sigma(seen, median) + RATE_SLACK;
         (seen.rate - median.rate).abs() <= margin
     };
     let common = rates.get(rates.len() / 2).filter(|median| {
@@ -81,7 +82,7 @@ pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
         seen.prefer
             || match common {
                 Some(median) => {
-                    agrees(seen, median) && (!seen.doubted || seen.sigma <= RATE_REGAINED)
+                    agrees(seen, median) && (!seen.doubted || sigma(seen, median) <= RATE_REGAINED)
                 }
                 None => !seen.doubted,
             }

@@ -33,9 +33,12 @@ const RATE_SIGMAS: f64 = 4.0;
 /// What the rates of honest sources may differ by on top, in the minutes in which each finds out about a change on its own.
 const RATE_SLACK: f64 = 1e-6;
 
-/// Who crept is heard again when it agrees and knows its rate this well (one sigma): a history that has just begun anew agrees with
-/// everybody.
-const RATE_REGAINED: f64 = 0.5e-6;
+/// Who crept is heard again when it agrees and the two rates are known this well (one sigma of their difference): a history that has
+/// just begun anew agrees with everybody.
+const RATE_REGAINED: f64 = 0.7e-6;
+
+/// Who knows the rate less well than this (one sigma) agrees with whoever creeps by 20 ppm, and has no word in who does.
+const RATE_KNOWN: f64 = 3e-6;
 
 /// The rate of the oscillator as one truechimer sees it.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +55,8 @@ pub struct Seen<'a> {
     pub prefer: bool,
 }
 
-/// For each truechimer, whether it sees the rate that most operators see. Each operator has one word, that of its surest source; of
-/// two nobody knows which one is right.
+/// For each truechimer, whether it sees the rate that most operators see. Each operator has one word, that of its surest source. When
+/// there is no rate that most see (of two nobody knows which one is right), who was found to creep before is still not heard.
 pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
     let mut surest: BTreeMap<&str, &Seen> = BTreeMap::new();
     for seen in seen {
@@ -62,21 +65,31 @@ pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
             *of_operator = seen;
         }
     }
-    let mut rates: Vec<&Seen> = surest.into_values().collect();
-    if rates.len() < MIN_SURVIVORS {
-        return vec![true; seen.len()];
-    }
+    let operators = surest.len();
+    let known = surest.into_values().filter(|seen| seen.sigma <= RATE_KNOWN);
+    let mut rates: Vec<&Seen> = known.collect();
     rates.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-    let median = rates[rates.len() / 2];
-    let agrees = |seen: &Seen| {
-        let margin = RATE_SIGMAS * seen.sigma.hypot(median.sigma) + RATE_SLACK;
-        let is_sure = !seen.doubted || seen.sigma <= RATE_REGAINED;
-        seen.prefer || is_sure && (seen.rate - median.rate).abs() <= margin
+    let sigma = |seen: &Seen, median: &Seen| seen.sigma.hypot(median.sigma);
+    let agrees = |seen: &Seen, median: &Seen| {
+        let margin = RATE_SIGMAS * sigma(seen, median) + RATE_SLACK;
+        (seen.rate - median.rate).abs() <= margin
     };
-    let agreeing = rates.iter().filter(|seen| agrees(seen)).count();
-    let is_majority = 2 * agreeing > rates.len();
+    let common = rates.get(rates.len() / 2).filter(|median| {
+        let agreeing = rates.iter().filter(|seen| agrees(seen, median));
+        2 * agreeing.count() > operators
+    });
+    let is_heard = |seen: &Seen| {
+        seen.prefer
+            || match common {
+                Some(median) => {
+                    agrees(seen, median) && (!seen.doubted || sigma(seen, median) <= RATE_REGAINED)
+                }
+                None => !seen.doubted,
+            }
+    };
+    let is_anybody = seen.iter().any(is_heard);
     seen.iter()
-        .map(|seen| !is_majority || agrees(seen))
+        .map(|seen| !is_anybody || is_heard(seen))
         .collect()
 }
 
@@ -163,8 +176,23 @@ mod tests {
             ..seen("c", 12.2, 0.3)
         };
         assert_eq!(of_common_rate(&[a, b, regained]), [true; 3]);
+        // Who is doubted stays so while nobody has the majority, and is heard when there is nobody else.
+        let still = Seen { doubted: true, ..c };
+        assert_eq!(of_common_rate(&[a, still]), [true, false]);
+        assert_eq!(of_common_rate(&[a, regained]), [true, true]);
+        assert_eq!(of_common_rate(&[still]), [true]);
         let preferred = Seen { prefer: true, ..c };
         assert_eq!(of_common_rate(&[a, b, preferred]), [true; 3]);
+        // Who knows nothing of the rate agrees with everybody, and helps nobody to a majority.
+        let vague = seen("d", 20.0, 9.0);
+        assert_eq!(of_common_rate(&[a, c, vague]), [true; 3]);
+        // Who is doubted has a word nevertheless.
+        let doubted_too = Seen { doubted: true, ..b };
+        let unsure_too = Seen {
+            sigma: 1e-6,
+            ..doubted_too
+        };
+        assert_eq!(of_common_rate(&[a, c, unsure_too]), [true, false, false]);
         // Many servers of one operator have one word.
         assert_eq!(
             of_common_rate(&[c, a, c, b, c]),

@@ -65,6 +65,7 @@ impl Engine {
                 bound: reading.fit.bound,
                 rates: reading.fit.rates,
                 coarse: self.settings.sources[*k].coarse,
+                doubted: doubted[*k],
             })
             .collect();
         let selection = select::select(&voters).ok_or_else(|| NoDecision::NoMajority {

@@ -23,6 +23,8 @@ pub struct Candidate<'a> {
     pub rates: Interval<Rate>,
     /// Whether it tells whole seconds only (`http-date`).
     pub coarse: bool,
+    /// Whether it was found to creep.
+    pub doubted: bool,
 }
 
 /// What the majority holds.
@@ -40,10 +42,20 @@ pub struct Selection {
 ///
 /// There is one oscillator, and every honest source sees the same rate of it: whose range of rates has nothing in common with what
 /// the majority allows is no truechimer, wherever its bound lies.
+///
+/// Where the majority is decides on the estimate, and a few that creep together find company in it among those who know the time
+/// less well, one more of these at a time. So those that are doubted are not asked as long as the others are the majority. The
+/// bound is what is proven, by all votes: a doubt proves nothing.
 pub fn select(candidates: &[Candidate]) -> Option<Selection> {
-    let votes = votes(candidates);
+    let votes = votes(candidates.iter());
+    let unsuspected = self::votes(candidates.iter().filter(|candidate| !candidate.doubted));
+    let asked = if 2 * unsuspected.len() > votes.len() {
+        &unsuspected
+    } else {
+        &votes
+    };
     let rates = of_honest_majority(&rate_votes(candidates));
-    let (majority, bound) = (majority(&votes)?, of_honest_majority(&votes)?);
+    let (majority, bound) = (majority(asked)?, of_honest_majority(&votes)?);
     let truechimers: Vec<bool> = candidates
         .iter()
         .map(|candidate| {
@@ -108,7 +120,7 @@ impl<T: Ord + Copy> Vote<T> {
     }
 }
 
-fn votes(candidates: &[Candidate]) -> Vec<Vote<Theta>> {
+fn votes<'a>(candidates: impl Iterator<Item = &'a Candidate<'a>>) -> Vec<Vote<Theta>> {
     let mut by_operator: BTreeMap<&str, Vec<Bound>> = BTreeMap::new();
     for candidate in candidates {
         let bounds = by_operator.entry(candidate.operator).or_default();
@@ -197,6 +209,7 @@ mod tests {
             bound: ms(lo, hi),
             rates: ppm(-500, 500),
             coarse: false,
+            doubted: false,
         }
     }
 
@@ -272,6 +285,32 @@ mod tests {
         ];
         assert!(select(&all[..3]).is_some());
         assert_eq!(select(&all), None);
+    }
+
+    #[test]
+    fn who_is_doubted_finds_no_company_among_those_who_know_the_time_less_well() {
+        let with = |operator, lo, hi, doubted| Candidate {
+            doubted,
+            ..candidate(operator, lo, hi)
+        };
+        let all = |doubted| {
+            [
+                with("sure", -3, 3, false),
+                with("surer", -2, 2, false),
+                with("vague", -60, 60, false),
+                with("vaguer", -70, 70, false),
+                with("creeps", -90, -30, doubted),
+                with("creeps-too", -80, -35, doubted),
+                with("creeps-as-well", -85, -40, doubted),
+            ]
+        };
+        let truechimers = |doubted| select(&all(doubted)).expect("a majority").truechimers;
+        assert_eq!(truechimers(false)[..4], [false, false, true, true]);
+        assert_eq!(truechimers(true)[..4], [true; 4]);
+        assert_eq!(truechimers(true)[4..], [false; 3]);
+        // What is published as certain does not depend on it.
+        let bound = |doubted| select(&all(doubted)).expect("a majority").bound;
+        assert_eq!(bound(false), bound(true));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) struct Upstream {
     pub(crate) operator: String,
     pub(crate) poll: Span,
     pub(crate) coarse: bool,
+    pub(crate) noselect: bool,
     pub(crate) path: Path,
     pub(crate) server: Server,
     /// How often its poller panics in the midst of an exchange.
@@ -47,6 +48,7 @@ impl Upstream {
             operator: String::new(),
             poll: Span::from_secs(16),
             coarse: false,
+            noselect: false,
             path,
             server,
             panics: 0.0,
@@ -115,8 +117,9 @@ impl Upstream {
         };
         let sent = after(handshake);
         let arrival = clock.utc(sent + random.stamp_noise()) + up;
-        let stamped = arrival + Span::from_secs_f64(random.exponential(100e-6));
-        let departure = stamped + Span::from_secs_f64(random.exponential(100e-6));
+        let stay_s = self.server.stay_s;
+        let stamped = arrival + Span::from_secs_f64(random.exponential(stay_s));
+        let departure = stamped + Span::from_secs_f64(random.exponential(stay_s));
         let received = clock.raw(departure + down) + random.stamp_noise();
 
         if clock.slept(received) != clock.slept(now) && random.happens(0.5) {
@@ -142,13 +145,18 @@ impl Upstream {
         }
         let read = clock.raw(stamped);
         let midnight = clock.midnight();
-        let mut told = stamped + self.server.error(start, read) + self.server.leapt(midnight, read);
+        // All stamps of a reply are off by as much: a jump within one would be found out at once.
+        let mut off = self.server.error(start, read) + self.server.leapt(midnight, read);
+        let told = stamped + off;
         let leap = self.server.says(midnight, told);
         let since_s = f64::from(told.to_parts().1) / 1e9;
         if since_s < self.server.stale_s && since_s < self.server.stale_s * random.unit() {
-            told = told - Span::from_secs(1);
+            off = off - Span::from_secs(1);
         }
-        let mut shown = self.server.stamp(told);
+        let mut shown = self.server.bounds(
+            [arrival, stamped, departure].map(|instant| instant + off),
+            [up, down],
+        );
         if self.coarse {
             shown.arrived_before = shown.arrived_before + DATE_STALE;
         }

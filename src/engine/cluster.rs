@@ -18,7 +18,7 @@ pub struct Member {
     pub offset_s: f64,
     /// The source's own jitter.
     pub jitter_s: f64,
-    /// Half-width of its bound.
+    /// One sigma of its estimate, with what its two ways may differ by.
     pub uncertainty_s: f64,
     /// Whether it took part in the last decision.
     pub loyal: bool,
@@ -52,9 +52,9 @@ pub struct Seen<'a> {
     pub prefer: bool,
 }
 
-/// For each truechimer, whether it sees the rate that most operators see. Each operator has one word, that of its surest source; of
+/// For each truechimer, how much faster than the median it runs if it does not see the rate that most operators see. Each operator has one word, that of its surest source; of
 /// two nobody knows which one is right.
-pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
+pub fn creeping(seen: &[Seen]) -> Vec<Option<f64>> {
     let mut surest: BTreeMap<&str, &Seen> = BTreeMap::new();
     for seen in seen {
         let of_operator = surest.entry(seen.operator).or_insert(seen);
@@ -64,7 +64,7 @@ pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
     }
     let mut rates: Vec<&Seen> = surest.into_values().collect();
     if rates.len() < MIN_SURVIVORS {
-        return vec![true; seen.len()];
+        return vec![None; seen.len()];
     }
     rates.sort_by(|a, b| a.rate.total_cmp(&b.rate));
     let median = rates[rates.len() / 2];
@@ -76,7 +76,7 @@ pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
     let agreeing = rates.iter().filter(|seen| agrees(seen)).count();
     let is_majority = 2 * agreeing > rates.len();
     seen.iter()
-        .map(|seen| !is_majority || agrees(seen))
+        .map(|seen| (is_majority && !agrees(seen)).then_some(seen.rate - median.rate))
         .collect()
 }
 
@@ -129,6 +129,10 @@ mod tests {
         }
     }
 
+    fn agreeing(seen: &[Seen]) -> Vec<bool> {
+        creeping(seen).iter().map(Option::is_none).collect()
+    }
+
     #[test]
     fn the_one_that_stands_apart_is_cast_out() {
         let members = [member(0.0), member(0.05), member(8.0), member(0.1)];
@@ -149,25 +153,27 @@ mod tests {
             seen("b", 13.0, 0.5),
             seen("c", 32.0, 0.5),
         );
-        assert_eq!(of_common_rate(&[a, c, b]), [true, false, true]);
-        assert_eq!(of_common_rate(&[a, c]), [true, true]);
+        assert_eq!(agreeing(&[a, c, b]), [true, false, true]);
+        let by = creeping(&[a, c, b])[1].expect("it creeps");
+        assert!((by - 19e-6).abs() < 1e-9, "19 ppm faster than the median");
+        assert_eq!(agreeing(&[a, c]), [true, true]);
         let unsure = seen("c", 32.0, 6.0);
-        assert_eq!(of_common_rate(&[a, b, unsure]), [true; 3]);
+        assert_eq!(agreeing(&[a, b, unsure]), [true; 3]);
         let doubted = Seen {
             doubted: true,
             ..unsure
         };
-        assert_eq!(of_common_rate(&[a, b, doubted]), [true, true, false]);
+        assert_eq!(agreeing(&[a, b, doubted]), [true, true, false]);
         let regained = Seen {
             doubted: true,
             ..seen("c", 12.2, 0.3)
         };
-        assert_eq!(of_common_rate(&[a, b, regained]), [true; 3]);
+        assert_eq!(agreeing(&[a, b, regained]), [true; 3]);
         let preferred = Seen { prefer: true, ..c };
-        assert_eq!(of_common_rate(&[a, b, preferred]), [true; 3]);
+        assert_eq!(agreeing(&[a, b, preferred]), [true; 3]);
         // Many servers of one operator have one word.
         assert_eq!(
-            of_common_rate(&[c, a, c, b, c]),
+            agreeing(&[c, a, c, b, c]),
             [false, true, false, true, false]
         );
     }

@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod filter;
 pub mod leap;
 mod oscillator;
+pub mod reason;
 pub mod select;
 pub mod snapshot;
 pub mod source;
@@ -22,6 +23,7 @@ mod track;
 #[cfg(test)]
 mod tests;
 
+use decision::Verdict;
 use estimate::Prior;
 use filter::{Filter, Reading};
 use oscillator::Oscillator;
@@ -190,12 +192,13 @@ impl Engine {
 
     /// What can be said before the first cycle has ended.
     pub fn preview(&self, now: Raw) -> Snapshot {
-        let nothing = |_: &SourceState| (None, Tally::Unusable(Unusable::NoSample));
-        let (readings, tallies) = self.sources.iter().map(nothing).unzip();
+        let nothing =
+            |state: &SourceState| (None, Verdict::unusable(Unusable::NoSample, state.doubted));
+        let (readings, verdicts) = self.sources.iter().map(nothing).unzip();
         Snapshot {
             at: now,
             outcome: Err(NoDecision::NoCandidates),
-            sources: self.views(readings, tallies),
+            sources: self.views(readings, verdicts),
         }
     }
 
@@ -214,19 +217,14 @@ impl Engine {
             .iter_mut()
             .map(|source| source.filter.read(at, prior))
             .collect();
-        let mut tallies: Vec<Tally> = self
-            .settings
-            .sources
-            .iter()
+        let configured = self.settings.sources.iter().zip(&self.sources);
+        let mut verdicts: Vec<Verdict> = configured
             .zip(&readings)
-            .map(
-                |(source, reading)| match self.unusable(source, reading.as_ref(), at) {
-                    Some(why) => Tally::Unusable(why),
-                    None => Tally::Unusable(Unusable::NoMajority),
-                },
-            )
+            .map(|((source, state), reading)| {
+                let why = self.unusable(source, reading.as_ref(), at);
+                Verdict::unusable(why.unwrap_or(Unusable::NoMajority), state.doubted)
+            })
             .collect();
-        let mut doubted: Vec<bool> = self.sources.iter().map(|source| source.doubted).collect();
         let outcome = match self.stepped_together(&readings) {
             Some(operators) => {
                 // Not `now`: what a cycle makes of its samples must not depend on when it was called. The rate may be another as well.
@@ -234,14 +232,12 @@ impl Engine {
                 self.begin_anew(at);
                 Err(NoDecision::Stepped { operators })
             }
-            None => self.decide(at, &readings, &mut tallies, &mut doubted),
+            None => self.decide(at, &readings, &mut verdicts),
         };
-        for (state, doubted) in self.sources.iter_mut().zip(doubted) {
-            state.doubted = doubted;
-        }
-        for (state, tally) in self.sources.iter_mut().zip(&tallies) {
-            state.survived = tally.survives();
-            state.was_best = *tally == Tally::Best;
+        for (state, verdict) in self.sources.iter_mut().zip(&verdicts) {
+            state.doubted = verdict.doubted;
+            state.survived = verdict.tally.survives();
+            state.was_best = verdict.tally == Tally::Best;
         }
         if let Ok(decision) = &outcome {
             self.last_decision = Some(at);
@@ -250,7 +246,7 @@ impl Engine {
         Some(Snapshot {
             at,
             outcome,
-            sources: self.views(readings, tallies),
+            sources: self.views(readings, verdicts),
         })
     }
 
@@ -269,13 +265,14 @@ impl Engine {
         (stepped > 1 && 2 * stepped > has_stepped.len()).then_some(stepped)
     }
 
-    fn views(&self, readings: Vec<Option<Reading>>, tallies: Vec<Tally>) -> Vec<SourceView> {
+    fn views(&self, readings: Vec<Option<Reading>>, verdicts: Vec<Verdict>) -> Vec<SourceView> {
         let configured = self.settings.sources.iter().zip(&self.sources);
         configured
-            .zip(readings.into_iter().zip(tallies))
-            .map(|((settings, state), (reading, tally))| SourceView {
+            .zip(readings.into_iter().zip(verdicts))
+            .map(|((settings, state), (reading, verdict))| SourceView {
                 name: settings.name.clone(),
-                tally,
+                tally: verdict.tally,
+                reason: verdict.reason,
                 poll: settings.poll,
                 reach: state.reach,
                 reading,

@@ -11,6 +11,7 @@ mod decision;
 pub mod estimate;
 pub mod exchange;
 pub mod filter;
+mod hull;
 pub mod leap;
 mod oscillator;
 pub mod reason;

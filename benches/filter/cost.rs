@@ -27,12 +27,12 @@ pub(crate) fn print() {
     }
     println!("\nprocessor time of one source's reading (µs)");
     println!(
-        "{:>10}{:>18}{:>14}{:>14}",
+        "{:>10}{:>20}{:>14}{:>14}",
         "kept", "bound from nothing", "estimate", "filter"
     );
     for kept in KEPT.into_iter().chain(MORE) {
         let [bound, estimate] = reading_us(kept);
-        print!("{kept:>10}{bound:>18.1}{estimate:>14.1}");
+        print!("{kept:>10}{bound:>20.1}{estimate:>14.1}");
         if kept <= CAPACITY {
             print!("{:>14.1}", filter_us(kept));
         }

@@ -355,6 +355,28 @@ mod tests {
     }
 
     #[test]
+    fn the_error_is_no_greater_than_it_is_said_to_be() {
+        let mut random = 1u64;
+        let mut queue = || {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            // Exponential, 2 ms in the mean.
+            let part = ((random >> 11) + 1) as f64 / (1u64 << 53) as f64;
+            10_000 + (-2_000.0 * part.ln()) as i64
+        };
+        let runs = 400;
+        let squares = (0..runs).map(|_| {
+            let delays: Vec<_> = (0..150).map(|_| (queue(), queue())).collect();
+            let (exchanges, now) = history(&delays, 0);
+            let (estimate, _) = estimate(&exchanges, now);
+            (estimate.theta.as_nanos() as f64 / estimate.error.as_nanos() as f64).powi(2)
+        });
+        let by_sigma = (squares.sum::<f64>() / f64::from(runs)).sqrt();
+        assert!((0.3..1.0).contains(&by_sigma), "{by_sigma}");
+    }
+
+    #[test]
     fn two_exchanges_are_not_read_as_a_huge_rate() {
         let (exchanges, now) = history(&[(1_000, 9_000), (9_000, 1_000)], 0);
         let (estimate, _) = estimate(&exchanges, now);

@@ -235,7 +235,7 @@ mod tests {
             for (wait, up, down, luck, late) in polls {
                 sent = sent + Span::from_secs(wait);
                 if luck == 0 {
-                    stepped = stepped + Span::from_millis(up);
+                    stepped += Span::from_millis(up);
                 }
                 let arrival = sent + Span::from_micros(up);
                 let ahead = Rate::from_ppb(ppb).over(arrival - at(0)) + stepped;

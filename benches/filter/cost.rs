@@ -5,6 +5,7 @@ use std::hint::black_box;
 use webntpd::engine::bound::Limits;
 use webntpd::engine::estimate::{Estimate, Prior};
 use webntpd::engine::exchange::Exchange;
+use webntpd::engine::filter::{CAPACITY, Filter};
 use webntpd::engine::source::Report;
 use webntpd::engine::time::{Raw, Span, Utc};
 use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
@@ -24,9 +25,18 @@ pub(crate) fn print() {
         }
         println!();
     }
-    println!("\nprocessor time of bound and estimate of one source alone (µs)");
+    println!("\nprocessor time of one source's reading (µs)");
+    println!(
+        "{:>10}{:>20}{:>14}{:>14}",
+        "kept", "bound from nothing", "estimate", "filter"
+    );
     for kept in KEPT.into_iter().chain(MORE) {
-        println!("{kept:>10}{:>14.1}", reading_us(kept));
+        let [bound, estimate] = reading_us(kept);
+        print!("{kept:>10}{bound:>20.1}{estimate:>14.1}");
+        if kept <= CAPACITY {
+            print!("{:>14.1}", filter_us(kept));
+        }
+        println!();
     }
 }
 
@@ -79,20 +89,49 @@ fn cost_us(sources: usize, kept: usize) -> f64 {
     1e6 * took / (TIMED * sources as i64) as f64
 }
 
-/// What a filter does at the end of a cycle, without the engine around it.
-fn reading_us(kept: usize) -> f64 {
+/// What the filter does with one more exchange and at the end of a cycle: it keeps what a bound from nothing finds anew.
+fn filter_us(kept: usize) -> f64 {
+    let apart = Span::from_nanos(3_600_000_000_000 / kept as i64);
+    let (mut filter, mut random) = (Filter::default(), Random::new(1));
+    let mut now = Raw::from_nanos(0);
+    let mut feed = |filter: &mut Filter| {
+        filter.add(exchange(now, &mut random));
+        now = now + apart;
+        black_box(filter.read(now, Prior::default()));
+    };
+    for _ in 0..kept {
+        feed(&mut filter);
+    }
+    let before = processor_time();
+    for _ in 0..TIMED {
+        feed(&mut filter);
+    }
+    1e6 * (processor_time() - before).as_secs_f64() / TIMED as f64
+}
+
+/// What the bound from nothing and the estimate cost, without what is kept for the next time.
+fn reading_us(kept: usize) -> [f64; 2] {
     let apart = Span::from_nanos(3_600_000_000_000 / kept as i64);
     let mut random = Random::new(1);
     let sent = (0..kept as i64).map(|k| Raw::from_nanos(0) + apart.times(k));
     let exchanges: Vec<Exchange> = sent.map(|sent| exchange(sent, &mut random)).collect();
     let now = Raw::from_nanos(0) + apart.times(kept as i64);
-    let before = processor_time();
-    for _ in 0..TIMED {
+    let bound = || {
         let limits = Limits::new(exchanges.iter(), now);
         assert_eq!(limits.misfits(), 0);
-        let fit = limits.fit().expect("a line fits");
-        let estimate = Estimate::new(exchanges.iter(), &fit, Prior::default(), now);
-        assert!(black_box(estimate).is_some());
+        limits.fit().expect("a line fits")
+    };
+    let fit = bound();
+    [
+        timed_us(bound),
+        timed_us(|| Estimate::new(exchanges.iter(), &fit, Prior::default(), now)),
+    ]
+}
+
+fn timed_us<T>(what: impl Fn() -> T) -> f64 {
+    let before = processor_time();
+    for _ in 0..TIMED {
+        black_box(what());
     }
     1e6 * (processor_time() - before).as_secs_f64() / TIMED as f64
 }

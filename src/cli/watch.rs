@@ -25,7 +25,7 @@ pub(super) const NOTES: &str = "\
 JSON, the same from both commands: format (1), version, pid, started_ns (since 1970), uptime_ns, age_ns (of the last \
 cycle), cycle_ns, state (starting, publishing, refused, undecided), reason, summary, tracking (age_ns, offset_ns, \
 bound_ns, jitter_ns, precision, rate_ppb, rate_lo_ppb, rate_hi_ppb, leap), sources (name, url, protocol, operator, \
-noselect, tally, reason, poll_ns, reach, reading, last_sample_ns, samples, missed, falseticker_cycles, steps, restarts), outputs \
+noselect, tally, reason, verdict, poll_ns, reach, reading, last_sample_ns, samples, missed, falseticker_cycles, steps, restarts), outputs \
 (name, kind: shm or sock, unit, path, written, failed, reader, trouble), cycles, resets, reloads, reloads_refused. A reading: age_ns, offset_ns, \
 bound_ns, delay_ns, jitter_ns, rate_ppb, leap. missed: network, tls, server, local. An offset is positive when the \
 system clock is behind, a rate when the raw clock is slow. What is not known is null.

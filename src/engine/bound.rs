@@ -9,6 +9,7 @@
 //! What to do then is the filter's business.
 
 use super::exchange::Exchange;
+use super::hull;
 use super::time::{Rate, Raw, Span, Theta};
 
 /// The fastest and the slowest oscillator that is believed in.
@@ -97,14 +98,20 @@ pub struct Limits {
     base: Theta,
 }
 
-/// A point in the plane, both in nanoseconds: time from now (never positive), θ from the base.
+/// A point in the plane: nanoseconds from now (never positive), and θ from the base in parts of a nanosecond ([`FINE`]).
 #[derive(Clone, Copy)]
 struct Point {
     time: i128,
     theta: i128,
 }
 
-/// A slope as a fraction, `den > 0`.
+/// So many of the parts in which θ is counted make a nanosecond: what a limit is widened by is a whole number of them at any age.
+const FINE: i128 = 1_000_000;
+
+/// What a limit is widened by, in these parts for each nanosecond of its age.
+const WIDENING: i128 = WANDER.as_ppt() as i128 * FINE / PICO;
+
+/// A slope as a fraction, `den > 0`: parts of θ for each nanosecond.
 #[derive(Clone, Copy)]
 struct Slope {
     num: i128,
@@ -114,7 +121,7 @@ struct Slope {
 impl Slope {
     const MAX: Self = Self {
         num: MAX_RATE.as_ppt() as i128,
-        den: PICO,
+        den: PICO / FINE,
     };
 
     fn negated_if(self, negate: bool) -> Self {
@@ -133,28 +140,32 @@ const PICO: i128 = 1_000_000_000_000;
 impl Limits {
     /// What `exchanges` prove, to be asked about `now`, which is not before any of them and not more than a few
     /// hours after.
-    pub fn new<'a>(exchanges: impl Iterator<Item = &'a Exchange>, now: Raw) -> Self {
-        let mut base = None;
-        let (mut upper, mut lower) = (Vec::new(), Vec::new());
-        for exchange in exchanges {
-            let base = i128::from(base.get_or_insert(exchange.middle()).as_nanos());
-            let point = |at: Raw, theta: Theta, outwards: i128| {
-                let time = i128::from(at.as_nanos()) - i128::from(now.as_nanos());
-                let wander = (-time * i128::from(WANDER.as_ppt()))
-                    .max(0)
-                    .div_ceil_by(PICO);
-                Point {
-                    time,
-                    theta: i128::from(theta.as_nanos()) - base + outwards * wander,
-                }
-            };
-            upper.push(point(exchange.sent(), exchange.upper(), 1));
-            lower.push(point(exchange.received(), exchange.lower(), -1));
-        }
+    pub fn new<'a>(exchanges: impl Iterator<Item = &'a Exchange> + Clone, now: Raw) -> Self {
+        Self::of(exchanges.clone(), exchanges, now)
+    }
+
+    /// What some exchanges prove from above and others from below, if none of the rest can say more.
+    pub(super) fn of<'a>(
+        above: impl Iterator<Item = &'a Exchange> + Clone,
+        below: impl Iterator<Item = &'a Exchange>,
+        now: Raw,
+    ) -> Self {
+        let base = above.clone().next().map(Exchange::middle);
+        let base = base.unwrap_or(Theta::from_nanos(0));
+        let point = |at: Raw, theta: Theta, outwards: i128| {
+            let time = i128::from(at.as_nanos()) - i128::from(now.as_nanos());
+            let above_base = i128::from(theta.as_nanos()) - i128::from(base.as_nanos());
+            Point {
+                time,
+                theta: above_base * FINE - outwards * time.min(0) * WIDENING,
+            }
+        };
+        let upper = above.map(|exchange| point(exchange.sent(), exchange.upper(), 1));
+        let lower = below.map(|exchange| point(exchange.received(), exchange.lower(), -1));
         Self {
-            upper,
-            lower,
-            base: base.unwrap_or(Theta::from_nanos(0)),
+            upper: upper.collect(),
+            lower: lower.collect(),
+            base,
         }
     }
 
@@ -196,12 +207,16 @@ impl Limits {
         let (highest, lowest) = (self.ceiling(steepest, 0), self.floor(flattest, 0));
         Some(Fit {
             bound: Bound {
-                lo: self.theta(lowest.height(flattest).div_floor_by(flattest.den)),
-                hi: self.theta(highest.height(steepest).div_ceil_by(steepest.den)),
+                lo: self.theta(lowest.height(flattest).div_floor_by(flattest.den * FINE)),
+                hi: self.theta(highest.height(steepest).div_ceil_by(steepest.den * FINE)),
             },
             rates: Interval {
-                lo: Rate::from_ppt(to_i64((flattest.num * PICO).div_floor_by(flattest.den))),
-                hi: Rate::from_ppt(to_i64((steepest.num * PICO).div_ceil_by(steepest.den))),
+                lo: Rate::from_ppt(to_i64(
+                    (flattest.num * (PICO / FINE)).div_floor_by(flattest.den),
+                )),
+                hi: Rate::from_ppt(to_i64(
+                    (steepest.num * (PICO / FINE)).div_ceil_by(steepest.den),
+                )),
             },
         })
     }
@@ -275,6 +290,28 @@ impl DivideOutwards for i128 {
 
     fn div_ceil_by(self, den: Self) -> Self {
         -(-self).div_euclid(den)
+    }
+}
+
+/// The limit from above on the scale of a [`Hull`](super::hull::Hull).
+pub(super) fn above(exchange: &Exchange) -> hull::Point {
+    ageless(exchange.sent(), i128::from(exchange.upper().as_nanos()))
+}
+
+/// The limit from below, mirrored.
+pub(super) fn below(exchange: &Exchange) -> hull::Point {
+    ageless(
+        exchange.received(),
+        -i128::from(exchange.lower().as_nanos()),
+    )
+}
+
+/// What a limit is widened by up to any later moment, less the same for all.
+fn ageless(at: Raw, theta: i128) -> hull::Point {
+    let time = at.as_nanos();
+    hull::Point {
+        time,
+        height: theta * FINE - i128::from(time) * WIDENING,
     }
 }
 
@@ -387,7 +424,8 @@ mod tests {
         let mut range: Option<(f64, f64)> = None;
         for step in -steps..=steps {
             let slope = 500e-6 * f64::from(step) / f64::from(steps);
-            let at_now = |point: &Point| point.theta as f64 - slope * point.time as f64;
+            let at_now =
+                |point: &Point| point.theta as f64 / FINE as f64 - slope * point.time as f64;
             let hi = limits
                 .upper
                 .iter()
@@ -464,12 +502,12 @@ mod tests {
             let fit = exact.fit().expect("the true line fits");
             let steepest = exact.steepest(false, 0).expect("fits");
             let flattest = exact.steepest(true, 0).expect("fits");
-            let above = i128::from((fit.bound.hi - exact.base).as_nanos()) * steepest.den
+            let above = i128::from((fit.bound.hi - exact.base).as_nanos()) * FINE * steepest.den
                 - exact.ceiling(steepest, 0).height(steepest);
             let below = exact.floor(flattest, 0).height(flattest)
-                - i128::from((fit.bound.lo - exact.base).as_nanos()) * flattest.den;
-            prop_assert!((0..steepest.den).contains(&above), "{above} of {}", steepest.den);
-            prop_assert!((0..flattest.den).contains(&below), "{below} of {}", flattest.den);
+                - i128::from((fit.bound.lo - exact.base).as_nanos()) * FINE * flattest.den;
+            prop_assert!((0..steepest.den * FINE).contains(&above), "{above} of {}", steepest.den * FINE);
+            prop_assert!((0..flattest.den * FINE).contains(&below), "{below} of {}", flattest.den * FINE);
         }
 
         #[test]

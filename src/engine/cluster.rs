@@ -18,7 +18,7 @@ pub struct Member {
     pub offset_s: f64,
     /// The source's own jitter.
     pub jitter_s: f64,
-    /// Half-width of its bound.
+    /// One sigma of its estimate, with what its two ways may differ by.
     pub uncertainty_s: f64,
     /// Whether it took part in the last decision.
     pub loyal: bool,
@@ -55,9 +55,10 @@ pub struct Seen<'a> {
     pub prefer: bool,
 }
 
-/// For each truechimer, whether it sees the rate that most operators see. Each operator has one word, that of its surest source. When
-/// there is no rate that most see (of two nobody knows which one is right), who was found to creep before is still not heard.
-pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
+/// For each truechimer, how much faster than the others it runs if it is not heard since it does not see the rate that most operators
+/// see. Each operator has one word, that of its surest source. When there is no rate that most see (of two nobody knows which one is
+/// right), who was found to creep before is still not heard.
+pub fn creeping(seen: &[Seen]) -> Vec<Option<f64>> {
     let mut surest: BTreeMap<&str, &Seen> = BTreeMap::new();
     for seen in seen {
         let of_operator = surest.entry(seen.operator).or_insert(seen);
@@ -88,8 +89,11 @@ pub fn of_common_rate(seen: &[Seen]) -> Vec<bool> {
             }
     };
     let is_anybody = seen.iter().any(is_heard);
+    let heard = seen.iter().filter(|seen| is_heard(seen));
+    let surest = heard.min_by(|a, b| a.sigma.total_cmp(&b.sigma));
+    let reference = common.copied().or(surest).map_or(0.0, |seen| seen.rate);
     seen.iter()
-        .map(|seen| !is_anybody || is_heard(seen))
+        .map(|seen| (is_anybody && !is_heard(seen)).then_some(seen.rate - reference))
         .collect()
 }
 
@@ -142,6 +146,10 @@ mod tests {
         }
     }
 
+    fn agreeing(seen: &[Seen]) -> Vec<bool> {
+        creeping(seen).iter().map(Option::is_none).collect()
+    }
+
     #[test]
     fn the_one_that_stands_apart_is_cast_out() {
         let members = [member(0.0), member(0.05), member(8.0), member(0.1)];
@@ -162,40 +170,42 @@ mod tests {
             seen("b", 13.0, 0.5),
             seen("c", 32.0, 0.5),
         );
-        assert_eq!(of_common_rate(&[a, c, b]), [true, false, true]);
-        assert_eq!(of_common_rate(&[a, c]), [true, true]);
+        assert_eq!(agreeing(&[a, c, b]), [true, false, true]);
+        let by = creeping(&[a, c, b])[1].expect("it creeps");
+        assert!((by - 19e-6).abs() < 1e-9, "19 ppm faster than the median");
+        assert_eq!(agreeing(&[a, c]), [true, true]);
         let unsure = seen("c", 32.0, 6.0);
-        assert_eq!(of_common_rate(&[a, b, unsure]), [true; 3]);
+        assert_eq!(agreeing(&[a, b, unsure]), [true; 3]);
         let doubted = Seen {
             doubted: true,
             ..unsure
         };
-        assert_eq!(of_common_rate(&[a, b, doubted]), [true, true, false]);
+        assert_eq!(agreeing(&[a, b, doubted]), [true, true, false]);
         let regained = Seen {
             doubted: true,
             ..seen("c", 12.2, 0.3)
         };
-        assert_eq!(of_common_rate(&[a, b, regained]), [true; 3]);
+        assert_eq!(agreeing(&[a, b, regained]), [true; 3]);
         // Who is doubted stays so while nobody has the majority, and is heard when there is nobody else.
         let still = Seen { doubted: true, ..c };
-        assert_eq!(of_common_rate(&[a, still]), [true, false]);
-        assert_eq!(of_common_rate(&[a, regained]), [true, true]);
-        assert_eq!(of_common_rate(&[still]), [true]);
+        assert_eq!(agreeing(&[a, still]), [true, false]);
+        assert_eq!(agreeing(&[a, regained]), [true, true]);
+        assert_eq!(agreeing(&[still]), [true]);
         let preferred = Seen { prefer: true, ..c };
-        assert_eq!(of_common_rate(&[a, b, preferred]), [true; 3]);
+        assert_eq!(agreeing(&[a, b, preferred]), [true; 3]);
         // Who knows nothing of the rate agrees with everybody, and helps nobody to a majority.
         let vague = seen("d", 20.0, 9.0);
-        assert_eq!(of_common_rate(&[a, c, vague]), [true; 3]);
+        assert_eq!(agreeing(&[a, c, vague]), [true; 3]);
         // Who is doubted has a word nevertheless.
         let doubted_too = Seen { doubted: true, ..b };
         let unsure_too = Seen {
             sigma: 1e-6,
             ..doubted_too
         };
-        assert_eq!(of_common_rate(&[a, c, unsure_too]), [true, false, false]);
+        assert_eq!(agreeing(&[a, c, unsure_too]), [true, false, false]);
         // Many servers of one operator have one word.
         assert_eq!(
-            of_common_rate(&[c, a, c, b, c]),
+            agreeing(&[c, a, c, b, c]),
             [false, true, false, true, false]
         );
     }

@@ -14,7 +14,7 @@ pub struct Combined {
     pub rate: f64,
 }
 
-/// A bound cannot be narrower than a clock's resolution; a weight is finite.
+/// No estimate is surer than a clock's resolution; a weight is finite.
 const LEAST_UNCERTAINTY_S: f64 = 1e-9;
 
 /// Combines survivors with their rates; `None` when there are none.

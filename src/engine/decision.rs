@@ -7,6 +7,7 @@ use super::bound::{self, Bound, Interval};
 use super::cluster::{self, Member, Seen};
 use super::filter::Reading;
 use super::leap::Leap;
+use super::reason::Reason;
 use super::select::{self, Candidate, Vote};
 use super::snapshot::{Decision, NoDecision, Tally, Unusable};
 use super::time::{Rate, Raw, Span, Utc};
@@ -16,8 +17,32 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A source whose newest sample is older than this many polls is no candidate.
 const CANDIDATE_POLLS: i64 = 4;
 
+/// What the two ways of a path are taken to differ by, as a part of the bound's half-width. The estimate's own error does not know
+/// of it; a server far away must not outweigh a near one because its delays are steady. In `benches/filter`, where all ways are
+/// alike, weighing by the estimate's error and this makes errors up to a tenth smaller than weighing by the half-width.
+const UNEQUAL_WAYS: f64 = 0.01;
+
 /// The best survivor stays the best until another one's uncertainty is below this part of its own.
 const LOYALTY: f64 = 0.8;
+
+/// What becomes of a source in a cycle.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdict {
+    pub(super) tally: Tally,
+    pub(super) reason: Option<Reason>,
+    /// Whether it was found to creep, and has not shown since that it does not.
+    pub(super) doubted: bool,
+}
+
+impl Verdict {
+    pub(super) fn unusable(why: Unusable, doubted: bool) -> Self {
+        Self {
+            tally: Tally::Unusable(why),
+            reason: None,
+            doubted,
+        }
+    }
+}
 
 impl Engine {
     /// Why a source is no candidate, if it is none.
@@ -41,18 +66,17 @@ impl Engine {
         }
     }
 
-    /// From readings to a decision; marks in `tallies` what becomes of each candidate, and in `doubted` who creeps.
+    /// From readings to a decision; marks in `verdicts` what becomes of each candidate.
     pub(super) fn decide(
         &self,
         at: Raw,
         readings: &[Option<Reading>],
-        tallies: &mut [Tally],
-        doubted: &mut [bool],
+        verdicts: &mut [Verdict],
     ) -> Result<Decision, NoDecision> {
         let candidates: Vec<(usize, &Reading)> = readings
             .iter()
             .enumerate()
-            .filter(|(k, _)| tallies[*k] == Tally::Unusable(Unusable::NoMajority))
+            .filter(|(k, _)| verdicts[*k].tally == Tally::Unusable(Unusable::NoMajority))
             .filter_map(|(k, reading)| Some((k, reading.as_ref()?)))
             .collect();
         if candidates.is_empty() {
@@ -65,7 +89,7 @@ impl Engine {
                 bound: reading.fit.bound,
                 rates: reading.fit.rates,
                 coarse: self.settings.sources[*k].coarse,
-                doubted: doubted[*k],
+                doubted: verdicts[*k].doubted,
             })
             .collect();
         let selection = select::select(&voters).ok_or_else(|| NoDecision::NoMajority {
@@ -75,11 +99,10 @@ impl Engine {
                 .collect::<BTreeSet<_>>()
                 .len(),
         })?;
-        for ((k, _), truechimer) in candidates.iter().zip(&selection.truechimers) {
-            tallies[*k] = if *truechimer {
-                Tally::Outlier
-            } else {
-                Tally::Falseticker
+        for ((k, _), objection) in candidates.iter().zip(&selection.objections) {
+            (verdicts[*k].tally, verdicts[*k].reason) = match objection {
+                None => (Tally::Outlier, Some(Reason::Undecided)),
+                Some(_) => (Tally::Falseticker, *objection),
             };
         }
         if selection.agreeing < self.needed {
@@ -93,10 +116,13 @@ impl Engine {
             return Err(NoDecision::TooUncertain { half_width });
         }
 
-        let survivors = self.cluster(&candidates, tallies, doubted, selection.bound);
+        let survivors = self.cluster(&candidates, verdicts, selection.bound);
         let best = self.best_of(&survivors);
-        for (k, ..) in &survivors {
-            tallies[*k] = if Some(*k) == best {
+        let preferred = survivors.iter().any(|(.., member)| member.prefer);
+        for (k, _, member) in &survivors {
+            let unheard = preferred && !member.prefer;
+            verdicts[*k].reason = unheard.then_some(Reason::NotPreferred);
+            verdicts[*k].tally = if Some(*k) == best {
                 Tally::Best
             } else {
                 Tally::Survivor
@@ -117,20 +143,20 @@ impl Engine {
         )
         .ok_or(NoDecision::NoCandidates)?;
         Ok(Decision {
-            leap: self.warning(at + decision.theta, &candidates, tallies),
+            leap: self.warning(at + decision.theta, &candidates, verdicts),
             ..decision
         })
     }
 
     /// The leap second to warn of at `now`, which is when `at` is by the decision: not that of the survivors alone, since all honest ones
     /// are truechimers, but not all of them survive.
-    fn warning(&self, now: Utc, candidates: &[(usize, &Reading)], tallies: &[Tally]) -> Leap {
+    fn warning(&self, now: Utc, candidates: &[(usize, &Reading)], verdicts: &[Verdict]) -> Leap {
         if leap::end_of_the_last_day(now).is_none() {
             return Leap::None;
         }
-        let truechimers = candidates
-            .iter()
-            .filter(|(k, _)| !matches!(tallies[*k], Tally::Falseticker | Tally::Unusable(_)));
+        let truechimers = candidates.iter().filter(|(k, _)| {
+            !matches!(verdicts[*k].tally, Tally::Falseticker | Tally::Unusable(_))
+        });
         let said = truechimers
             .map(|(k, reading)| (self.settings.sources[*k].operator.as_str(), reading.leap));
         leap::warning(said, self.leap_list.and_then(|list| list.says(now)))
@@ -140,21 +166,56 @@ impl Engine {
     fn cluster<'a>(
         &self,
         candidates: &[(usize, &'a Reading)],
-        tallies: &[Tally],
-        doubted: &mut [bool],
+        verdicts: &mut [Verdict],
         bound: Bound,
     ) -> Vec<(usize, &'a Reading, Member)> {
         let is_coarse = |k: usize| self.settings.sources[k].coarse;
-        let truechimers = || {
-            candidates
-                .iter()
-                .filter(|(k, _)| tallies[*k] == Tally::Outlier)
-        };
-        let all_coarse = truechimers().all(|(k, _)| is_coarse(*k));
-        let heard: Vec<(usize, &Reading)> = truechimers()
-            .filter(|(k, _)| all_coarse || !is_coarse(*k))
+        let mut heard: Vec<(usize, &Reading)> = candidates
+            .iter()
+            .filter(|(k, _)| verdicts[*k].tally == Tally::Outlier)
             .copied()
             .collect();
+        if heard.iter().any(|(k, _)| !is_coarse(*k)) {
+            for (k, _) in heard.extract_if(.., |(k, _)| is_coarse(*k)) {
+                verdicts[k].reason = Some(Reason::WholeSeconds);
+            }
+        }
+        self.without_creeping(&mut heard, verdicts);
+        let members: Vec<Member> = heard
+            .iter()
+            .map(|&(k, reading)| Member {
+                offset_s: (reading.estimate.theta - bound.middle()).as_secs_f64(),
+                jitter_s: reading.estimate.jitter.as_secs_f64(),
+                uncertainty_s: uncertainty_s(reading),
+                loyal: self.sources[k].survived,
+                prefer: self.settings.sources[k].prefer,
+            })
+            .collect();
+        let survives = cluster::survivors(&members);
+        let survivors = || {
+            members
+                .iter()
+                .zip(&survives)
+                .filter(|(_, survives)| **survives)
+        };
+        let sum: f64 = survivors().map(|(member, _)| member.offset_s).sum();
+        let mean_s = sum / survivors().count().max(1) as f64;
+        for (((k, _), member), survives) in heard.iter().zip(&members).zip(&survives) {
+            let by = Span::from_secs_f64(member.offset_s - mean_s);
+            verdicts[*k].reason = (!survives).then_some(Reason::StandsApart { by });
+        }
+        heard
+            .into_iter()
+            .zip(members)
+            .zip(survives)
+            .filter_map(|(((k, reading), member), survives)| {
+                survives.then_some((k, reading, member))
+            })
+            .collect()
+    }
+
+    /// Leaves out those that see another rate of the one oscillator than most.
+    fn without_creeping(&self, heard: &mut Vec<(usize, &Reading)>, verdicts: &mut [Verdict]) {
         let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
         let seen: Vec<Seen> = heard
             .iter()
@@ -162,40 +223,17 @@ impl Engine {
                 operator: &self.settings.sources[*k].operator,
                 rate: slope(reading.estimate.rate),
                 sigma: slope(reading.estimate.rate_error),
-                doubted: doubted[*k],
+                doubted: verdicts[*k].doubted,
                 prefer: self.settings.sources[*k].prefer,
             })
             .collect();
-        let agrees = cluster::of_common_rate(&seen);
-        for ((k, _), agrees) in heard.iter().zip(&agrees) {
-            doubted[*k] = !agrees;
+        for ((k, _), faster) in heard.iter().zip(cluster::creeping(&seen)) {
+            verdicts[*k].doubted = faster.is_some();
+            verdicts[*k].reason = faster.map(|by| Reason::Creeps {
+                by: Rate::from_ppt((by * 1e12).round() as i64),
+            });
         }
-        let members: Vec<(usize, &Reading, Member)> = heard
-            .iter()
-            .zip(agrees)
-            .filter_map(|(heard, agrees)| agrees.then_some(heard))
-            .map(|&(k, reading)| {
-                let member = Member {
-                    offset_s: (reading.estimate.theta - bound.middle()).as_secs_f64(),
-                    jitter_s: reading.estimate.jitter.as_secs_f64(),
-                    uncertainty_s: reading.fit.bound.half_width().as_secs_f64(),
-                    loyal: self.sources[k].survived,
-                    prefer: self.settings.sources[k].prefer,
-                };
-                (k, reading, member)
-            })
-            .collect();
-        let survives = cluster::survivors(
-            &members
-                .iter()
-                .map(|(.., member)| *member)
-                .collect::<Vec<_>>(),
-        );
-        members
-            .into_iter()
-            .zip(survives)
-            .filter_map(|(member, survives)| survives.then_some(member))
-            .collect()
+        heard.retain(|(k, _)| !verdicts[*k].doubted);
     }
 
     /// The survivor that counts most: a preferred one before others, then the surest; the last best one if it is as good.
@@ -234,8 +272,14 @@ impl Engine {
     }
 }
 
-/// One decision out of the survivors', without a leap second, clamped into what all of them allow if there is such a thing, and in any case into
-/// the published bound.
+/// How far off a source's estimate may well be, in seconds.
+fn uncertainty_s(reading: &Reading) -> f64 {
+    let unequal = UNEQUAL_WAYS * reading.fit.bound.half_width().as_secs_f64();
+    reading.estimate.error.as_secs_f64() + unequal
+}
+
+/// One decision out of the survivors', without a leap second, clamped into what all of them allow if there is such a thing, and
+/// in any case into the published bound.
 pub(super) fn combined(
     at: Raw,
     survivors: &[(usize, &Reading, Member)],

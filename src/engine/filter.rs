@@ -4,9 +4,10 @@
 //! the estimate inside. It judges nothing but contradiction within the source itself: when no line fits all it has
 //! heard (the server or the route stepped), the oldest go until one does.
 
-use super::bound::{Fit, Limits};
+use super::bound::{Fit, Limits, above, below};
 use super::estimate::{Estimate, Prior};
 use super::exchange::Exchange;
+use super::hull::Hull;
 use super::leap::Leap;
 use super::passage::Passage;
 use super::time::{Raw, Span};
@@ -21,7 +22,12 @@ pub const CAPACITY: usize = 256;
 /// The exchanges of one source, in the order in which they were completed.
 #[derive(Debug, Default)]
 pub struct Filter {
-    history: VecDeque<Exchange>,
+    heard: VecDeque<Exchange>,
+    /// How many of them are in the hulls: those that were completed by the last reading.
+    hulled: usize,
+    /// Which of these can matter to the bound.
+    above: Hull,
+    below: Hull,
 }
 
 /// What one source says of one instant.
@@ -49,22 +55,24 @@ impl Reading {
 }
 
 impl Filter {
-    /// Takes in one more exchange. One that was completed before the last is of no use and left out.
+    /// Takes in one more exchange. One that was begun or completed before the last is of no use and left out.
     pub fn add(&mut self, exchange: Exchange) {
-        let last = self.history.back();
-        if last.is_some_and(|last| exchange.received() <= last.received()) {
+        let is_late = |last: &Exchange| {
+            exchange.received() <= last.received() || exchange.sent() < last.sent()
+        };
+        if self.heard.back().is_some_and(is_late) {
             return;
         }
-        if self.history.len() == CAPACITY {
-            self.history.pop_front();
+        if self.heard.len() == CAPACITY {
+            self.forget(1);
         }
-        self.history.push_back(exchange);
+        self.heard.push_back(exchange);
     }
 
     /// A leap second has passed: goes on with what is left of the exchanges after it.
     pub fn carry_over(&mut self, passage: &Passage) {
         let before = std::mem::take(self);
-        for exchange in before.history {
+        for exchange in before.heard {
             if let Some(exchange) = passage.carried(&exchange) {
                 self.add(exchange);
             }
@@ -74,24 +82,19 @@ impl Filter {
     /// What the exchanges completed by `at` say of that instant, with what was known of the rate before; `None` when there are
     /// none that are young enough.
     pub fn read(&mut self, at: Raw, prior: Prior) -> Option<Reading> {
-        while self
-            .history
-            .front()
-            .is_some_and(|oldest| at - oldest.received() > MEMORY)
-        {
-            self.history.pop_front();
+        let is_old = |oldest: &Exchange| at - oldest.received() > MEMORY;
+        while self.heard.front().is_some_and(is_old) {
+            self.forget(1);
         }
-        let completed = self
-            .history
-            .partition_point(|exchange| exchange.received() <= at);
-        let mut limits = Limits::new(self.history.range(..completed), at);
-        let misfits = limits.misfits();
-        limits.forget_first(misfits);
-        self.history.drain(..misfits);
-
-        let heard = self.history.range(..completed - misfits);
+        let completed = self.hull(at);
+        let mut misfits = 0;
+        let fit = self.fit(at).or_else(|| {
+            misfits = Limits::new(self.heard.range(..completed), at).misfits();
+            self.forget(misfits);
+            self.fit(at)
+        })?;
+        let heard = self.heard.range(..self.hulled);
         let newest = heard.clone().next_back()?;
-        let fit = limits.fit()?;
         Some(Reading {
             fit,
             estimate: Estimate::new(heard, &fit, prior, at)?,
@@ -101,12 +104,60 @@ impl Filter {
             misfits,
         })
     }
+
+    /// The lines through all that is in the hulls.
+    fn fit(&self, at: Raw) -> Option<Fit> {
+        let of = |hull: &Hull| {
+            hull.places()
+                .map(|place| &self.heard[place])
+                .collect::<Vec<_>>()
+        };
+        let (above, below) = (of(&self.above), of(&self.below));
+        Limits::of(above.into_iter(), below.into_iter(), at).fit()
+    }
+
+    /// Puts into the hulls what was completed by `at`, and nothing else; gives the number.
+    fn hull(&mut self, at: Raw) -> usize {
+        let completed = self
+            .heard
+            .partition_point(|exchange| exchange.received() <= at);
+        if completed < self.hulled {
+            self.forget_hulls();
+        }
+        for place in self.hulled..completed {
+            self.above.push(place, |place| above(&self.heard[place]));
+            self.below.push(place, |place| below(&self.heard[place]));
+        }
+        self.hulled = completed;
+        completed
+    }
+
+    /// Must follow whatever changes exchanges that are there already: the hulls are found anew.
+    fn forget_hulls(&mut self) {
+        self.hulled = 0;
+        (self.above, self.below) = (Hull::default(), Hull::default());
+    }
+
+    /// Drops so many of the oldest.
+    fn forget(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.hulled > 0 {
+                self.above
+                    .pop(self.hulled, |place| above(&self.heard[place]));
+                self.below
+                    .pop(self.hulled, |place| below(&self.heard[place]));
+                self.hulled -= 1;
+            }
+            self.heard.pop_front();
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::time::Theta;
+    use crate::engine::time::{Rate, Theta};
+    use proptest::prelude::*;
 
     fn exchange(second: i64, theta_ms: i64) -> Exchange {
         let sent = Raw::from_nanos(second * 1_000_000_000);
@@ -152,7 +203,7 @@ mod tests {
         for second in 0..1_000 {
             filter.add(exchange(second, 5));
         }
-        assert_eq!(filter.history.len(), CAPACITY);
+        assert_eq!(filter.heard.len(), CAPACITY);
     }
 
     #[test]
@@ -181,6 +232,44 @@ mod tests {
         let mut filter = Filter::default();
         filter.add(exchange(10, 5));
         filter.add(exchange(9, 700));
-        assert_eq!(filter.history.len(), 1);
+        assert_eq!(filter.heard.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn the_bound_is_that_of_all_limits_whatever_came_and_left_and_did_not_fit(
+            polls in prop::collection::vec((1i64..400, 1i64..20_000, 1i64..20_000, 0u8..30, 0i64..30), 1..200),
+            ppb in -300_000i64..300_000,
+        ) {
+            let (mut filter, mut all) = (Filter::default(), Vec::<Exchange>::new());
+            let (mut sent, mut stepped) = (at(0), Span::ZERO);
+            for (wait, up, down, luck, late) in polls {
+                sent = sent + Span::from_secs(wait);
+                if luck == 0 {
+                    stepped += Span::from_millis(up);
+                }
+                let arrival = sent + Span::from_micros(up);
+                let ahead = Rate::from_ppb(ppb).over(arrival - at(0)) + stepped;
+                let stamp = arrival + Theta::from_nanos(ahead.as_nanos());
+                let exchange = Exchange::new(sent, arrival + Span::from_micros(down), stamp, stamp, None);
+                let exchange = exchange.expect("possible");
+                filter.add(exchange);
+                all.push(exchange);
+                if luck < 9 {
+                    continue;
+                }
+                // Now and then before the last one was completed.
+                let now = sent + Span::from_millis(late);
+                all.retain(|exchange| now - exchange.received() <= MEMORY);
+                all.drain(..all.len().saturating_sub(CAPACITY));
+                let completed = all.partition_point(|exchange| exchange.received() <= now);
+                let misfits = Limits::new(all[..completed].iter(), now).misfits();
+                all.drain(..misfits);
+                let expected = Limits::new(all[..completed - misfits].iter(), now).fit();
+                let reading = filter.read(now, Prior::default());
+                prop_assert_eq!(reading.map(|reading| (reading.fit, reading.misfits)), expected.map(|fit| (fit, misfits)));
+                prop_assert_eq!(filter.heard.len(), all.len());
+            }
+        }
     }
 }

@@ -13,9 +13,11 @@ pub mod edge;
 pub mod estimate;
 pub mod exchange;
 pub mod filter;
+mod hull;
 pub mod leap;
 mod oscillator;
 pub mod passage;
+pub mod reason;
 pub mod select;
 pub mod snapshot;
 pub mod source;
@@ -25,6 +27,7 @@ mod track;
 #[cfg(test)]
 mod tests;
 
+use decision::Verdict;
 use estimate::Prior;
 use filter::{Filter, Reading};
 use oscillator::Oscillator;
@@ -228,12 +231,13 @@ impl Engine {
 
     /// What is shown when no source has been looked at.
     fn undecided(&self, at: Raw, why: NoDecision) -> Snapshot {
-        let nothing = |_: &SourceState| (None, Tally::Unusable(Unusable::NoSample));
-        let (readings, tallies) = self.sources.iter().map(nothing).unzip();
+        let nothing =
+            |state: &SourceState| (None, Verdict::unusable(Unusable::NoSample, state.doubted));
+        let (readings, verdicts) = self.sources.iter().map(nothing).unzip();
         Snapshot {
             at,
             outcome: Err(why),
-            sources: self.views(readings, tallies),
+            sources: self.views(readings, verdicts),
         }
     }
 
@@ -255,19 +259,14 @@ impl Engine {
             .iter_mut()
             .map(|source| source.filter.read(at, prior))
             .collect();
-        let mut tallies: Vec<Tally> = self
-            .settings
-            .sources
-            .iter()
+        let configured = self.settings.sources.iter().zip(&self.sources);
+        let mut verdicts: Vec<Verdict> = configured
             .zip(&readings)
-            .map(
-                |(source, reading)| match self.unusable(source, reading.as_ref(), at) {
-                    Some(why) => Tally::Unusable(why),
-                    None => Tally::Unusable(Unusable::NoMajority),
-                },
-            )
+            .map(|((source, state), reading)| {
+                let why = self.unusable(source, reading.as_ref(), at);
+                Verdict::unusable(why.unwrap_or(Unusable::NoMajority), state.doubted)
+            })
             .collect();
-        let mut doubted: Vec<bool> = self.sources.iter().map(|source| source.doubted).collect();
         let mut outcome = match self.stepped_together(&readings) {
             Some(operators) => {
                 // Not `now`: what a cycle makes of its samples must not depend on when it was called. The rate may be another as well.
@@ -275,21 +274,19 @@ impl Engine {
                 self.begin_anew(at);
                 Err(NoDecision::Stepped { operators })
             }
-            None if self.waits_for_answers(at, &readings, &mut tallies) => {
+            None if self.waits_for_answers(at, &readings, &mut verdicts) => {
                 return Some(Snapshot {
                     at,
                     outcome: Err(NoDecision::LeapSecond),
-                    sources: self.views(readings, tallies),
+                    sources: self.views(readings, verdicts),
                 });
             }
-            None => self.decide(at, &readings, &mut tallies, &mut doubted),
+            None => self.decide(at, &readings, &mut verdicts),
         };
-        for (state, doubted) in self.sources.iter_mut().zip(doubted) {
-            state.doubted = doubted;
-        }
-        for (state, tally) in self.sources.iter_mut().zip(&tallies) {
-            state.survived = tally.survives();
-            state.was_best = *tally == Tally::Best;
+        for (state, verdict) in self.sources.iter_mut().zip(&verdicts) {
+            state.doubted = verdict.doubted;
+            state.survived = verdict.tally.survives();
+            state.was_best = verdict.tally == Tally::Best;
         }
         if let Ok(decision) = &outcome {
             self.coming = Passage::of(decision);
@@ -304,7 +301,7 @@ impl Engine {
         Some(Snapshot {
             at,
             outcome,
-            sources: self.views(readings, tallies),
+            sources: self.views(readings, verdicts),
         })
     }
 
@@ -330,19 +327,19 @@ impl Engine {
         &self,
         at: Raw,
         readings: &[Option<Reading>],
-        tallies: &mut [Tally],
+        verdicts: &mut [Verdict],
     ) -> bool {
         let Some(passed) = self.passed.map(|passage| passage.silence().to) else {
             return false;
         };
         let is_late = at - passed >= self.settings.cycle.times(ANSWER_CYCLES);
-        for (tally, reading) in tallies.iter_mut().zip(readings) {
-            let is_candidate = *tally == Tally::Unusable(Unusable::NoMajority);
+        for (verdict, reading) in verdicts.iter_mut().zip(readings) {
+            let is_candidate = verdict.tally == Tally::Unusable(Unusable::NoMajority);
             if is_candidate && reading.is_some_and(|reading| reading.newest < passed) {
                 if !is_late {
                     return true;
                 }
-                *tally = Tally::Unusable(Unusable::Stale);
+                verdict.tally = Tally::Unusable(Unusable::Stale);
             }
         }
         false
@@ -363,13 +360,14 @@ impl Engine {
         (stepped > 1 && 2 * stepped > has_stepped.len()).then_some(stepped)
     }
 
-    fn views(&self, readings: Vec<Option<Reading>>, tallies: Vec<Tally>) -> Vec<SourceView> {
+    fn views(&self, readings: Vec<Option<Reading>>, verdicts: Vec<Verdict>) -> Vec<SourceView> {
         let configured = self.settings.sources.iter().zip(&self.sources);
         configured
-            .zip(readings.into_iter().zip(tallies))
-            .map(|((settings, state), (reading, tally))| SourceView {
+            .zip(readings.into_iter().zip(verdicts))
+            .map(|((settings, state), (reading, verdict))| SourceView {
                 name: settings.name.clone(),
-                tally,
+                tally: verdict.tally,
+                reason: verdict.reason,
                 poll: settings.poll,
                 reach: state.reach,
                 reading,

@@ -5,6 +5,7 @@
 //! Estimates play no part here.
 
 use super::bound::{Bound, Interval, MAX_RATE};
+use super::reason::{self, Reason};
 use super::time::{Rate, Span, Theta};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +31,8 @@ pub struct Candidate<'a> {
 /// What the majority holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// For each candidate, whether it is a truechimer.
-    pub truechimers: Vec<bool>,
+    /// For each candidate, why it is a falseticker; none if it is a truechimer.
+    pub objections: Vec<Option<Reason>>,
     /// How many operators have a truechimer.
     pub agreeing: usize,
     /// What θ may be as long as the majority of operators is honest, whatever the others say.
@@ -56,30 +57,38 @@ pub fn select(candidates: &[Candidate]) -> Option<Selection> {
     };
     let rates = of_honest_majority(&rate_votes(candidates));
     let (majority, bound) = (majority(asked)?, of_honest_majority(&votes)?);
-    let truechimers: Vec<bool> = candidates
+    let objections: Vec<Option<Reason>> = candidates
         .iter()
-        .map(|candidate| {
-            let is_possible = |rates: Interval<Rate>| rates.overlaps(&candidate.voting_rates());
-            candidate.voting_bound().overlaps(&majority) && rates.is_none_or(is_possible)
-        })
+        .map(|candidate| candidate.objection(&majority, rates.as_ref()))
         .collect();
     let agreeing: BTreeSet<_> = candidates
         .iter()
-        .zip(&truechimers)
-        .filter_map(|(candidate, truechimer)| truechimer.then_some(candidate.operator))
+        .zip(&objections)
+        .filter_map(|(candidate, objection)| objection.is_none().then_some(candidate.operator))
         .collect();
     // Some may contradict the majority by their bounds and others by their rates.
     if 2 * agreeing.len() <= votes.len() {
         return None;
     }
     Some(Selection {
-        truechimers,
+        objections,
         agreeing: agreeing.len(),
         bound,
     })
 }
 
 impl Candidate<'_> {
+    /// Why it is a falseticker, if it is one: what it says has nothing in common with what the majority holds of θ, or of the rate.
+    fn objection(&self, majority: &Bound, rates: Option<&Interval<Rate>>) -> Option<Reason> {
+        if !self.voting_bound().overlaps(majority) {
+            let by = reason::ahead(&self.bound, majority);
+            return Some(Reason::OffTheMajority { by });
+        }
+        let excluding = rates.filter(|rates| !rates.overlaps(&self.voting_rates()))?;
+        let by = reason::faster(&self.rates, excluding);
+        Some(Reason::OffTheirRate { by })
+    }
+
     fn voting_bound(&self) -> Bound {
         if self.coarse {
             self.bound.widened(COARSE_MARGIN)
@@ -188,6 +197,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    impl Selection {
+        fn truechimers(&self) -> Vec<bool> {
+            self.objections.iter().map(Option::is_none).collect()
+        }
+    }
+
     fn ms(lo: i64, hi: i64) -> Bound {
         let at = |ms: i64| Theta::from_nanos(ms * 1_000_000);
         Bound {
@@ -228,21 +243,24 @@ mod tests {
     fn the_bound_spans_whatever_two_of_three_hold() {
         let selection = each(&[(0, 10), (2, 12), (11, 20)]).expect("a majority");
         assert_eq!(selection.bound, ms(2, 12));
-        assert_eq!(selection.truechimers, [true, true, true]);
+        assert_eq!(selection.truechimers(), [true, true, true]);
     }
 
     #[test]
     fn disjoint_pairs_of_three_give_the_span_of_both() {
         let selection = each(&[(0, 10), (-5, 2), (8, 9)]).expect("a majority");
         assert_eq!(selection.bound, ms(0, 9));
-        assert_eq!(selection.truechimers, [true, true, true]);
+        assert_eq!(selection.truechimers(), [true, true, true]);
     }
 
     #[test]
     fn falseticker_outside_the_majority_interval_is_dropped() {
         let selection = each(&[(0, 10), (1_000, 1_010), (2, 12), (-1, 8)]).expect("a majority");
-        assert_eq!(selection.truechimers, [true, false, true, true]);
+        assert_eq!(selection.truechimers(), [true, false, true, true]);
         assert_eq!(selection.agreeing, 3);
+        // Three of four hold 2 … 8 ms.
+        let by = Span::from_millis(1_000);
+        assert_eq!(selection.objections[1], Some(Reason::OffTheMajority { by }));
         // Four votes, one may lie: three hold 2 … 8 only.
         assert_eq!(selection.bound, ms(2, 8));
     }
@@ -255,20 +273,23 @@ mod tests {
         };
         let (a, b, creeping) = (with("a", -2, 3), with("b", 1, 4), with("c", 12, 30));
         let selection = select(&[a, b, creeping]).expect("two of three");
-        assert_eq!(selection.truechimers, [true, true, false]);
+        assert_eq!(selection.truechimers(), [true, true, false]);
         assert_eq!((selection.agreeing, selection.bound), (2, ms(0, 10)));
+        // Two of three allow 1 … 3 ppm; its middle is 21 ppm.
+        let by = Rate::from_ppm(19);
+        assert_eq!(selection.objections[2], Some(Reason::OffTheirRate { by }));
         // One word against another.
         let selection = select(&[a, creeping]).expect("the bounds overlap");
-        assert_eq!(selection.truechimers, [true, true]);
+        assert_eq!(selection.truechimers(), [true, true]);
         // Whole seconds neither convict nor are convicted by their rate.
         let coarse = |candidate| Candidate {
             coarse: true,
             ..candidate
         };
         let selection = select(&[coarse(a), coarse(b), creeping]).expect("all");
-        assert_eq!(selection.truechimers, [true; 3]);
+        assert_eq!(selection.truechimers(), [true; 3]);
         let selection = select(&[a, b, coarse(creeping)]).expect("all");
-        assert_eq!(selection.truechimers, [true; 3]);
+        assert_eq!(selection.truechimers(), [true; 3]);
     }
 
     #[test]
@@ -304,7 +325,7 @@ mod tests {
                 with("creeps-as-well", -85, -40, doubted),
             ]
         };
-        let truechimers = |doubted| select(&all(doubted)).expect("a majority").truechimers;
+        let truechimers = |doubted| select(&all(doubted)).expect("a majority").truechimers();
         assert_eq!(truechimers(false)[..4], [false, false, true, true]);
         assert_eq!(truechimers(true)[..4], [true; 4]);
         assert_eq!(truechimers(true)[4..], [false; 3]);
@@ -342,7 +363,7 @@ mod tests {
             candidate("liar", 1_002, 1_012),
         ];
         let selection = select(&candidates).expect("two operators of three agree");
-        assert_eq!(selection.truechimers, [true, true, false, false, false]);
+        assert_eq!(selection.truechimers(), [true, true, false, false, false]);
         assert_eq!((selection.agreeing, selection.bound), (2, ms(2, 10)));
 
         let split = [
@@ -351,7 +372,7 @@ mod tests {
             candidate("two", 8, 12),
         ];
         let selection = select(&split).expect("they meet at 8 … 9");
-        assert_eq!(selection.truechimers, [false, true, true]);
+        assert_eq!(selection.truechimers(), [false, true, true]);
         assert_eq!(selection.bound, ms(8, 9));
     }
 
@@ -366,14 +387,14 @@ mod tests {
         assert_eq!(
             select(&crowd)
                 .expect("all agree within half a second")
-                .truechimers,
+                .truechimers(),
             [true; 3]
         );
         let liar = candidate("precise", 3_600_000, 3_600_010);
         assert_eq!(
             select(&[crowd[0], crowd[1], liar])
                 .expect("two of three")
-                .truechimers,
+                .truechimers(),
             [true, true, false]
         );
     }
@@ -416,7 +437,7 @@ mod tests {
             let (straight, turned) = (each(&bounds), each(&turned));
             prop_assert_eq!(straight.as_ref().map(|s| s.bound), turned.as_ref().map(|s| s.bound));
             let sorted = |selection: &Option<Selection>| selection.as_ref().map(|s| {
-                let mut all = s.truechimers.clone();
+                let mut all = s.truechimers();
                 all.sort();
                 all
             });

@@ -2,6 +2,7 @@
 
 use super::bound::{Bound, Interval};
 use super::leap::Leap;
+use super::reason::Reason;
 use super::time::{Rate, Raw, Span, Theta};
 use std::fmt;
 
@@ -121,6 +122,8 @@ pub struct SourceView {
     pub name: String,
     /// What the selection made of it.
     pub tally: Tally,
+    /// Why it has that tally, if it could be used and is not the best or an equal of it.
+    pub reason: Option<Reason>,
     /// Time between polls.
     pub poll: Span,
     /// Its last eight polls, the newest in bit 0, a one for each that gave a sample (RFC 5905 §9.2). For people;

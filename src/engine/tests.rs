@@ -6,6 +6,7 @@ use super::bound::Interval;
 use super::cluster::Member;
 use super::decision::combined;
 use super::leap::Leap;
+use super::reason::Reason;
 use super::time::{Rate, Theta, Utc};
 use super::*;
 use crate::engine::exchange::Exchange;
@@ -133,6 +134,10 @@ fn a_source_wrong_by_a_second_is_a_falseticker_and_moves_nothing() {
         let honest = cycle_with(&mut without, cycle * 16, &[25, 26, 24]);
         let all = cycle_with(&mut with_liar, cycle * 16, &[25, 26, 24, 1_025]);
         assert_eq!(tallies(&all).chars().nth(3), Some('x'));
+        let Some(Reason::OffTheMajority { by }) = all.sources[3].reason else {
+            panic!("{:?}", all.sources[3]);
+        };
+        assert!((by - Span::from_secs(1)).abs() < Span::from_millis(5));
         let (all, honest) = (
             all.outcome.expect("decided"),
             honest.outcome.expect("decided"),
@@ -160,6 +165,27 @@ fn one_of_three_alone_is_too_few() {
             needed: 2
         })
     );
+}
+
+#[test]
+fn as_many_operators_must_agree_as_asked_for() {
+    for (asked, enough) in [(None, true), (Some(2), true), (Some(3), false)] {
+        let mut settings = settings(["a", "b", "c"].map(source).to_vec());
+        settings.min_agreeing = asked;
+        let mut engine = Engine::new(settings, at(1));
+        let snapshot = cycle_with(&mut engine, 16, &[0, 0]);
+        assert_eq!(snapshot.outcome.is_ok(), enough, "{asked:?}");
+        let reason = (!enough).then_some(Reason::Undecided);
+        assert_eq!(snapshot.sources[1].reason, reason);
+    }
+}
+
+#[test]
+fn who_is_only_measured_does_not_count_for_how_many_must_agree() {
+    let mut sources = ["a", "b", "c"].map(source).to_vec();
+    sources[2].noselect = true;
+    let snapshot = cycle_with(&mut engine(sources), 16, &[0]);
+    assert!(snapshot.outcome.is_ok(), "one of two operators is enough");
 }
 
 #[test]
@@ -292,6 +318,35 @@ fn a_decisions_rate_is_one_that_the_majority_allows() {
 }
 
 #[test]
+fn who_stands_apart_or_creeps_is_told_by_how_much() {
+    let mut engine = engine_of(&["a", "b", "c", "apart"]);
+    let snapshot = cycle_with(&mut engine, 16, &[0, 0, 0, 8]);
+    assert_eq!(tallies(&snapshot), "*++-");
+    let Some(Reason::StandsApart { by }) = snapshot.sources[3].reason else {
+        panic!("{:?}", snapshot.sources[3]);
+    };
+    assert!(
+        (by - Span::from_millis(8)).abs() < Span::from_micros(100),
+        "{by:?}"
+    );
+
+    // 20 ppm: 1 ms in 50 s, long before it leaves the 20 ms that the others allow.
+    let mut engine = engine_of(&["a", "b", "creeping"]);
+    let creeps = (1..60).find_map(|cycle| {
+        let gained = cycle * 16 / 50;
+        let snapshot = cycle_with(&mut engine, cycle * 16, &[0, 0, gained]);
+        match snapshot.sources[2].reason {
+            Some(Reason::Creeps { by }) => Some((by, snapshot)),
+            _ => None,
+        }
+    });
+    let (by, snapshot) = creeps.expect("it is found out");
+    assert!((10_000..30_000).contains(&by.as_ppb()), "{by:?}");
+    assert_eq!(snapshot.sources[2].tally, Tally::Outlier);
+    assert!(snapshot.outcome.is_ok());
+}
+
+#[test]
 fn a_noselect_source_is_measured_only() {
     let mut sources = vec![source("a"), source("watched")];
     sources[1].noselect = true;
@@ -309,6 +364,9 @@ fn a_preferred_survivor_speaks_alone() {
     let mut engine = engine(sources);
     let snapshot = cycle_with(&mut engine, 16, &[0, 1, 8]);
     assert_eq!(tallies(&snapshot), "++*");
+    let reasons = snapshot.sources.iter().map(|source| source.reason);
+    let unheard = Some(Reason::NotPreferred);
+    assert_eq!(reasons.collect::<Vec<_>>(), [unheard, unheard, None]);
     assert_eq!(
         snapshot.outcome.expect("decided").theta,
         Theta::from_nanos(8_000_000)
@@ -323,6 +381,7 @@ fn coarse_sources_do_not_dilute_a_precise_one() {
     let mut precise = engine(sources.clone());
     let snapshot = cycle_with(&mut precise, 16, &[0, 300, 310]);
     assert_eq!(tallies(&snapshot), "*--");
+    assert_eq!(snapshot.sources[1].reason, Some(Reason::WholeSeconds));
     assert!(snapshot.outcome.expect("decided").theta.as_nanos().abs() < 1_000_000);
 
     let mut alone = engine(sources);

@@ -7,6 +7,7 @@
 
 use super::Status;
 use super::ledger::{OutputLedger, SourceLedger, State};
+use super::words;
 use crate::config;
 use crate::engine::snapshot::{SourceView, Tally};
 use crate::engine::source::Fault;
@@ -113,6 +114,8 @@ pub struct Source {
     pub tally: String,
     /// Why it is unusable, or why its last poll gave nothing.
     pub reason: Option<String>,
+    /// Why it has its tally: null of the best and of those that count like it.
+    pub verdict: Option<String>,
     /// Time between polls.
     pub poll_ns: i64,
     /// The last eight polls, the newest in bit 0, a one for each that gave a sample. People write it in octal.
@@ -253,7 +256,17 @@ impl Source {
             operator: counts.operator.clone(),
             noselect: counts.noselect,
             tally: view.tally.name().to_owned(),
-            reason: view.trouble.clone().or(unknown).or(unusable),
+            reason: view
+                .trouble
+                .clone()
+                .or_else(|| unknown.clone())
+                .or_else(|| unusable.clone()),
+            verdict: view
+                .reason
+                .as_ref()
+                .map(words::reason)
+                .or(unknown)
+                .or(unusable),
             poll_ns: view.poll.as_nanos(),
             reach: view.reach,
             reading: view.reading.map(|reading| Reading {

@@ -69,14 +69,20 @@ impl Report {
 }
 
 impl Source {
-    /// What there is to say of it, if anything: why it is unusable, or what is amiss although it is used.
+    /// What there is to say of it, if anything: why it is unusable or not heard, and what is amiss although it is used.
     fn remark(&self) -> Option<String> {
         let reason = self.reason.as_deref().map(plain);
-        match (self.tally.as_str(), reason) {
-            ("unusable", reason) => reason,
-            ("falseticker", None) => Some("contradicts the majority".to_owned()),
-            (_, reason) => reason.map(|reason| format!("last poll: {reason}")),
+        let verdict = self.verdict.as_deref().map(plain);
+        if self.is_unusable() {
+            return reason.or(verdict);
         }
+        let last_poll = reason.map(|reason| format!("last poll: {reason}"));
+        let remarks: Vec<String> = verdict.into_iter().chain(last_poll).collect();
+        (!remarks.is_empty()).then(|| remarks.join("; "))
+    }
+
+    fn is_unusable(&self) -> bool {
+        self.tally == "unusable"
     }
 
     /// How long ago its last sample came: one from before the last hour, or from before all history was dropped, is no longer
@@ -144,6 +150,13 @@ fn details(source: &Source) -> Vec<String> {
             count(source.restarts, "restart"),
         ),
     ];
+    // What a poll came to stands behind its row, and may hide what this did to it.
+    if source.is_unusable()
+        && source.reason != source.verdict
+        && let Some(verdict) = &source.verdict
+    {
+        details.push(format!("unusable: {}", plain(verdict)));
+    }
     if let Some(reading) = &source.reading {
         let leap = reading.leap.as_deref().map_or("not told".to_owned(), plain);
         let drift = drift(reading.rate_ppb);
@@ -206,7 +219,7 @@ mod tests {
   source  reach  poll  last      offset        bound      delay    jitter
 * tokyo       1    16     3  +25.000 ms  ± 12.004 ms  20.000 ms  0.000 us
 + osaka       1    16     3  +26.000 ms  ± 12.004 ms  20.000 ms  0.000 us
-x liar        1    16     3    +1.025 s  ± 12.004 ms  20.000 ms  0.000 us  contradicts the majority
+x liar        1    16     3    +1.025 s  ± 12.004 ms  20.000 ms  0.000 us  1.000 s ahead of what the majority holds
 ? dead        0    16     -           -            -          -         -  connection refused
   2 of 4 sources agree, offset +25.500 ms ± 11.504 ms, jitter 500.000 us
 ";
@@ -278,6 +291,21 @@ x liar        1    16     3    +1.025 s  ± 12.004 ms  20.000 ms  0.000 us  cont
             table.contains("0.000 us  last poll: time is up\n"),
             "{table}"
         );
+    }
+
+    #[test]
+    fn who_is_not_heard_has_the_reason_behind_its_row_and_the_trouble_of_its_last_poll_as_well() {
+        let mut report = report(&rig::status());
+        report.sources[1].verdict = Some("stands apart".into());
+        report.sources[1].reason = Some("time is up".into());
+        let table = report.table();
+        assert!(
+            table.contains("0.000 us  stands apart; last poll: time is up\n"),
+            "{table}"
+        );
+        let long = report.long_table();
+        assert!(long.contains("connection refused\n    "), "{long}");
+        assert!(long.contains("    unusable: no sample\n"), "{long}");
     }
 
     #[test]

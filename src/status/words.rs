@@ -1,6 +1,7 @@
 //! Numbers and foreign texts as people read them.
 
 use super::table::Length;
+use crate::engine::reason::Reason;
 use crate::engine::time::Span;
 use crate::sys::log::is_hostile;
 
@@ -26,6 +27,39 @@ pub fn count(count: u64, what: &str) -> String {
 pub fn drift(ppb: i64) -> String {
     let way = if ppb < 0 { "fast" } else { "slow" };
     format!("{:.3} ppm {way}", ppb.unsigned_abs() as f64 / 1e3)
+}
+
+/// Why a source that could be used is not the best of all.
+pub fn reason(reason: &Reason) -> String {
+    let off = |by: Span| {
+        let way = if by < Span::ZERO {
+            "behind"
+        } else {
+            "ahead of"
+        };
+        format!("{} {way}", Length(by.abs()))
+    };
+    let speed = |ppt: i64| {
+        let way = if ppt < 0 { "slow" } else { "fast" };
+        format!("{:.1} ppm {way}", ppt.unsigned_abs() as f64 / 1e6)
+    };
+    match reason {
+        Reason::OffTheMajority { by } => format!("{} what the majority holds", off(*by)),
+        Reason::OffTheirRate { by } => {
+            format!(
+                "its clock runs {} of what the majority allows",
+                speed(by.as_ppt())
+            )
+        }
+        Reason::Creeps { by } => format!(
+            "creeps, its clock runs {} of the others",
+            speed(by.as_ppt())
+        ),
+        Reason::StandsApart { by } => format!("stands apart, {} the others", off(*by)),
+        Reason::WholeSeconds => "whole seconds only: heard when no better kind is left".to_owned(),
+        Reason::NotPreferred => "another one is preferred".to_owned(),
+        Reason::Undecided => "agrees with the majority, but nothing is decided".to_owned(),
+    }
 }
 
 /// A length of time in its two greatest units: `5 s`, `2 min 5 s`, `3 h 0 min`, `12 d 4 h`.
@@ -97,6 +131,36 @@ mod tests {
     fn a_clock_that_falls_behind_is_slow() {
         assert_eq!(drift(1_250), "1.250 ppm slow");
         assert_eq!(drift(-12), "0.012 ppm fast");
+    }
+
+    #[test]
+    fn a_reason_says_which_way_off_and_by_how_much() {
+        let ms = Span::from_millis;
+        let ppm = crate::engine::time::Rate::from_ppm;
+        for (cause, words) in [
+            (
+                Reason::OffTheMajority { by: ms(3_000) },
+                "3.000 s ahead of what the majority holds",
+            ),
+            (
+                Reason::OffTheMajority { by: ms(-40) },
+                "40.000 ms behind what the majority holds",
+            ),
+            (
+                Reason::OffTheirRate { by: ppm(20) },
+                "its clock runs 20.0 ppm fast of what the majority allows",
+            ),
+            (
+                Reason::Creeps { by: ppm(-3) },
+                "creeps, its clock runs 3.0 ppm slow of the others",
+            ),
+            (
+                Reason::StandsApart { by: ms(8) },
+                "stands apart, 8.000 ms ahead of the others",
+            ),
+        ] {
+            assert_eq!(reason(&cause), words);
+        }
     }
 
     #[test]

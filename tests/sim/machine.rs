@@ -6,14 +6,17 @@
 use crate::oracle::Oracle;
 use crate::oscillator::Oscillator;
 use crate::random::Random;
+use crate::system::{Steering, System};
 use crate::upstream::{Outcome, Upstream};
 use std::collections::VecDeque;
 use webntpd::engine::estimate::Prior;
 use webntpd::engine::leap::List;
-use webntpd::engine::snapshot::NoDecision;
+use webntpd::engine::snapshot::{Decision, NoDecision};
 use webntpd::engine::source::{Action, Pace, Report, Source, Ticket};
 use webntpd::engine::time::{Raw, Span};
 use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
+use webntpd::output::Sample;
+use webntpd::sys::continuity::Continuity;
 
 // As the supervisor has them.
 const MAX_BOUND: Span = Span::from_millis(1_500);
@@ -21,13 +24,14 @@ const MAX_POLL: Span = Span::from_secs(64);
 const START_APART: Span = Span::from_millis(100);
 const BURST: u32 = 3;
 const PANIC_BACK_OFF: Span = Span::from_secs(1);
-const LEAST_BREAK: Span = Span::from_millis(100);
 
 /// All that is outside of the daemon.
 pub(crate) struct World {
     pub(crate) clock: Oscillator,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) cycle: Span,
+    /// When the daemon is started (seconds from the start of the simulation).
+    pub(crate) begins_s: f64,
     /// How long the simulation lasts.
     pub(crate) length_s: f64,
     /// How often the supervisor hangs for some cycles.
@@ -36,6 +40,8 @@ pub(crate) struct World {
     pub(crate) prior: Prior,
     /// A list of leap seconds.
     pub(crate) leap_list: Option<List>,
+    /// What becomes of the system clock.
+    pub(crate) steering: Steering,
 }
 
 pub(crate) struct Machine<'a> {
@@ -46,7 +52,10 @@ pub(crate) struct Machine<'a> {
     reports: VecDeque<(Raw, SourceId, Report)>,
     /// When the supervisor notices that a cycle has ended.
     cycle_at: Raw,
-    slept: Span,
+    continuity: Continuity,
+    pub(crate) system: System<'a>,
+    /// How every cycle ended.
+    pub(crate) outcomes: Vec<(Raw, Result<Decision, NoDecision>)>,
     hangs: f64,
     /// The supervisor does nothing before.
     hangs_until: Raw,
@@ -74,7 +83,7 @@ enum Turn {
 
 impl<'a> Machine<'a> {
     pub(crate) fn start(world: &'a World, mut random: Random) -> Self {
-        let start = Oscillator::start();
+        let start = Oscillator::start() + Span::from_secs_f64(world.begins_s);
         let count = world.upstreams.len();
         let pollers: Vec<Poller> = (0..)
             .zip(&world.upstreams)
@@ -108,13 +117,16 @@ impl<'a> Machine<'a> {
             cycle_at: engine.next_cycle(),
             oracle: Oracle::new(
                 &world.clock,
+                start,
                 settings,
                 pollers.iter().map(|poller| poller.pace).collect(),
             ),
             engine,
             pollers,
             reports: VecDeque::new(),
-            slept: Span::ZERO,
+            continuity: Continuity::default(),
+            system: System::new(&world.clock, &world.steering),
+            outcomes: Vec::new(),
             hangs: world.hangs,
             hangs_until: start,
             random,
@@ -242,10 +254,8 @@ impl<'a> Machine<'a> {
     }
 
     fn look_for_a_break(&mut self, now: Raw) {
-        let slept = self.clock.slept(now);
-        let broken = slept - self.slept > LEAST_BREAK;
-        self.slept = slept;
-        if broken {
+        let readings = self.system.read(now);
+        if self.continuity.check(readings).is_some() {
             self.engine.forget(now);
             self.oracle.forgot(now);
             self.wake(now);
@@ -276,6 +286,12 @@ impl<'a> Machine<'a> {
                 self.oracle.forgot(now);
                 self.wake(now);
             }
+            if let Ok(decision) = &snapshot.outcome {
+                let sample = Sample::of(decision, self.system.read(now).pair);
+                self.oracle.published(&sample, decision, now);
+                self.system.published(&sample, now);
+            }
+            self.outcomes.push((snapshot.at, snapshot.outcome));
             self.oracle.cycle_ended(&snapshot, &self.engine, now);
         }
         if self.random.happens(self.hangs) {
@@ -298,7 +314,7 @@ fn settings(world: &World) -> Settings {
             },
             poll: upstream.poll,
             prefer: false,
-            noselect: false,
+            noselect: upstream.noselect,
             coarse: upstream.coarse,
         });
     Settings {

@@ -8,14 +8,16 @@ use crate::oscillator::Oscillator;
 use crate::upstream::Outcome;
 use manners::Manners;
 use std::collections::BTreeSet;
+use webntpd::engine::bound::Bound;
 use webntpd::engine::exchange::Exchange;
 use webntpd::engine::filter::{CAPACITY, MEMORY};
 use webntpd::engine::leap::Leap;
 use webntpd::engine::select::COARSE_MARGIN;
 use webntpd::engine::snapshot::{Decision, NoDecision, Snapshot, Tally, Unusable};
 use webntpd::engine::source::Pace;
-use webntpd::engine::time::{Raw, Span};
+use webntpd::engine::time::{Raw, Span, Theta};
 use webntpd::engine::{Engine, Settings};
+use webntpd::output::Sample;
 
 /// A trace longer than this helps nobody.
 const MOST_FAULTS: usize = 12;
@@ -28,7 +30,7 @@ pub(crate) struct Oracle<'a> {
     forgot: Raw,
     last_cycle: Option<Raw>,
     memory_checked: Raw,
-    seen: Seen,
+    pub(crate) seen: Seen,
 }
 
 struct Watched {
@@ -65,6 +67,10 @@ pub(crate) struct Seen {
     pub(crate) falseticker: Vec<usize>,
     pub(crate) survived: Vec<usize>,
     pub(crate) requests: Vec<usize>,
+    /// For each cycle, its end (seconds from the start) and what became of each source.
+    pub(crate) tallies: Vec<(f64, Vec<Tally>)>,
+    /// The estimates of all decisions, whoever voted.
+    pub(crate) published: Vec<(Raw, Theta)>,
 }
 
 /// A decision beside the truth.
@@ -80,14 +86,20 @@ pub(crate) struct Point {
     pub(crate) leap: Leap,
     /// Whether it was published within a second of a leap second.
     pub(crate) is_near: bool,
+    /// How great the error is said to be at the most, when it is published.
+    pub(crate) said_s: f64,
     /// Whether the error is no greater than is said.
     pub(crate) covered: bool,
 }
 
 impl<'a> Oracle<'a> {
-    pub(crate) fn new(clock: &'a Oscillator, settings: Settings, paces: Vec<Pace>) -> Self {
+    pub(crate) fn new(
+        clock: &'a Oscillator,
+        start: Raw,
+        settings: Settings,
+        paces: Vec<Pace>,
+    ) -> Self {
         let count = paces.len();
-        let start = Oscillator::start();
         Self {
             clock,
             settings,
@@ -152,6 +164,18 @@ impl<'a> Oracle<'a> {
         self.forgot = now;
     }
 
+    /// What is written of the system clock is what was decided, no more and no less.
+    pub(crate) fn published(&mut self, sample: &Sample, decision: &Decision, now: Raw) {
+        self.seen.published.push((decision.at, decision.theta));
+        let truth = self.clock.theta(now);
+        if sample.clock - (now + truth) != decision.theta_at(now) - truth
+            || sample.receive + sample.offset() != sample.clock
+            || sample.bound != decision.error_at(now)
+        {
+            self.fault(now, format!("{sample:?} is not what was decided"));
+        }
+    }
+
     pub(crate) fn cycle_ended(&mut self, snapshot: &Snapshot, engine: &Engine, now: Raw) {
         self.seen.cycles += 1;
         self.check_grid(snapshot.at, engine, now);
@@ -159,6 +183,9 @@ impl<'a> Oracle<'a> {
             self.seen.falseticker[k] += usize::from(view.tally == Tally::Falseticker);
             self.seen.survived[k] += usize::from(view.tally.survives());
         }
+        let at_s = (snapshot.at - Oscillator::start()).as_secs_f64();
+        let tallies = snapshot.sources.iter().map(|view| view.tally);
+        self.seen.tallies.push((at_s, tallies.collect()));
         let seen = &mut self.seen;
         match &snapshot.outcome {
             Ok(decision) => self.check_decision(decision, snapshot, now),
@@ -222,6 +249,10 @@ impl<'a> Oracle<'a> {
             let text = format!("published with {agreeing} of {voters} agreeing");
             self.fault(now, text);
         }
+        if agreeing < self.needed() {
+            let text = format!("published with only {agreeing} agreeing");
+            self.fault(now, text);
+        }
         let honest = self.operators(snapshot, |k, _| self.is_honest(k, at));
         let truth = self.clock.theta(at);
         let is_outside = truth < bound.lo || bound.hi < truth;
@@ -235,6 +266,7 @@ impl<'a> Oracle<'a> {
             half_width_s: bound.half_width().as_secs_f64(),
             leap: decision.leap,
             is_near: self.is_near(now),
+            said_s: decision.error_at(now).as_secs_f64(),
             covered: error.abs() <= decision.error_at(now),
         };
         if 2 * honest <= voters {
@@ -247,6 +279,12 @@ impl<'a> Oracle<'a> {
             return;
         }
         self.seen.decisions.push(point);
+        if let Some(hull) = self.honest_hull(snapshot)
+            && hull.clamp(decision.theta) != decision.theta
+        {
+            let text = format!("no honest source allows the estimate: {hull:?}, {decision:?}");
+            self.fault(now, text);
+        }
         if is_outside {
             let views = snapshot.sources.iter();
             let tallies: String = views.map(|view| view.tally.symbol()).collect();
@@ -254,6 +292,14 @@ impl<'a> Oracle<'a> {
             let text = format!("the truth is outside by {by:?} [{tallies}]: {decision:?}");
             self.fault(now, text);
         }
+    }
+
+    /// How many operators must agree.
+    fn needed(&self) -> usize {
+        let voters = self.settings.sources.iter().filter(|it| !it.noselect);
+        let operators: BTreeSet<&str> = voters.map(|it| it.operator.as_str()).collect();
+        let usual = if operators.len() <= 2 { 1 } else { 2 };
+        self.settings.min_agreeing.unwrap_or(usual)
     }
 
     /// How many operators have a source that votes and that `counts`.
@@ -269,6 +315,31 @@ impl<'a> Oracle<'a> {
             .len()
     }
 
+    /// From the least to the greatest that any honest source that votes allows.
+    fn honest_hull(&self, snapshot: &Snapshot) -> Option<Bound> {
+        let views = snapshot.sources.iter().enumerate();
+        views
+            .filter(|(_, view)| !matches!(view.tally, Tally::Unusable(_)))
+            .filter(|(k, _)| self.is_honest(*k, snapshot.at))
+            .filter_map(|(k, view)| {
+                let bound = view.reading?.fit.bound;
+                Some(bound.widened(self.margin(k)))
+            })
+            .reduce(|hull, bound| Bound {
+                lo: hull.lo.min(bound.lo),
+                hi: hull.hi.max(bound.hi),
+            })
+    }
+
+    /// By how much more than it says a source may be off and yet be honest.
+    fn margin(&self, source: usize) -> Span {
+        if self.settings.sources[source].coarse {
+            COARSE_MARGIN
+        } else {
+            Span::ZERO
+        }
+    }
+
     /// Whether all that is remembered of a source is true.
     fn is_honest(&self, source: usize, now: Raw) -> bool {
         let lied = self.sources[source].lied;
@@ -277,11 +348,7 @@ impl<'a> Oracle<'a> {
 
     /// Whether an exchange proves what is so. A lie that stays within what the path leaves open does no harm.
     fn is_true(&self, source: usize, exchange: &Exchange) -> bool {
-        let margin = if self.settings.sources[source].coarse {
-            COARSE_MARGIN
-        } else {
-            Span::ZERO
-        };
+        let margin = self.margin(source);
         exchange.lower() - margin <= self.clock.theta(exchange.received())
             && self.clock.theta(exchange.sent()) <= exchange.upper() + margin
     }

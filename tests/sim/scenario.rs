@@ -1,44 +1,39 @@
 //! Runs a scenario with each of its seeds and prints what came of it.
 //!
-//! `WEBNTPD_SIM_SEED` names the one seed to use instead; `cargo test --test sim -- --nocapture` shows the table.
+//! `cargo test --test sim -- --nocapture` shows the table.
 
 use crate::machine::{Machine, World};
 use crate::oracle::{Point, Seen};
 use crate::oscillator::{Habits, Oscillator};
 use crate::random::Random;
+use crate::system::Steering;
 use crate::upstream::Upstream;
+use std::ops::Range;
 use webntpd::engine::estimate::Prior;
 use webntpd::engine::time::Span;
 
+/// Names the one seed to use.
 const SEED: &str = "WEBNTPD_SIM_SEED";
+/// Tells how many seeds to use, from the first of the usual ones on.
+const SEEDS: &str = "WEBNTPD_SIM_SEEDS";
 
 /// The least part of all decisions whose error must be no greater than is said.
-const COVERAGE: f64 = 0.999;
+pub(crate) const COVERAGE: f64 = 0.999;
 
 /// Runs the worlds that `build` makes of `seeds`; no promise may be broken, and `judge` may ask for more of each.
 pub(crate) fn simulate(
     name: &str,
-    seeds: std::ops::Range<u64>,
+    seeds: Range<u64>,
     build: impl Fn(&mut Random) -> World,
     judge: impl Fn(&Seen),
 ) {
-    let only = std::env::var(SEED)
-        .ok()
-        .map(|seed| seed.parse().expect("a number"));
-    let seeds = only.map_or(seeds, |seed: u64| seed..seed + 1);
+    let seeds = asked_for(seeds);
     let mut all = Vec::new();
     for seed in seeds {
         let replay = Replay { name, seed };
         let mut random = Random::new(seed);
         let world = build(&mut random);
-        let mut machine = Machine::start(&world, random.branch());
-        machine.run_until(Oscillator::start() + Span::from_secs_f64(world.length_s));
-        let seen = machine.oracle.into_seen();
-        assert!(
-            seen.faults.is_empty(),
-            "promises are broken:\n{}",
-            seen.faults.join("\n")
-        );
+        let seen = play(&world, random.branch()).oracle.into_seen();
         judge(&seen);
         all.push(seen);
         drop(replay);
@@ -56,6 +51,19 @@ pub(crate) fn simulate(
     );
 }
 
+/// Runs a world to its end; no promise may be broken.
+pub(crate) fn play(world: &World, random: Random) -> Machine<'_> {
+    let mut machine = Machine::start(world, random);
+    machine.run_until(Oscillator::start() + Span::from_secs_f64(world.length_s));
+    let faults = &machine.oracle.seen.faults;
+    assert!(
+        faults.is_empty(),
+        "promises are broken:\n{}",
+        faults.join("\n")
+    );
+    machine
+}
+
 /// A world of these upstreams with the usual oscillator.
 pub(crate) fn world(
     hours: f64,
@@ -68,17 +76,30 @@ pub(crate) fn world(
         clock: Oscillator::new(habits, length_s, random.branch()),
         upstreams,
         cycle: Span::from_secs(16),
+        begins_s: 0.0,
         length_s,
         hangs: 0.0,
         prior: Prior::default(),
         leap_list: None,
+        steering: Steering::default(),
     }
 }
 
+/// The seeds to use: `usual` ones, unless the environment asks for others.
+pub(crate) fn asked_for(usual: Range<u64>) -> Range<u64> {
+    let number = |name| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse().expect("a number"))
+    };
+    let count: Option<u64> = number(SEEDS);
+    let usual = count.map_or(usual.clone(), |count| usual.start..usual.start + count);
+    number(SEED).map_or(usual, |seed: u64| seed..seed + 1)
+}
+
 /// Says how to run a simulation again that fails.
-struct Replay<'a> {
-    name: &'a str,
-    seed: u64,
+pub(crate) struct Replay<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) seed: u64,
 }
 
 impl Drop for Replay<'_> {

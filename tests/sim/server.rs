@@ -20,6 +20,21 @@ pub(crate) enum Lie {
         reach: Span,
         salt: u64,
     },
+    /// Slowly from so much behind to as much ahead and back.
+    Wandering { reach: Span, period_s: f64 },
+    /// By so much in some of the replies, as chance has it; else not at all.
+    Fitful { share: f64, by: Span, salt: u64 },
+}
+
+/// What a server tells of the moments when the request came and when the reply left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Stamps {
+    /// One stamp taken in between, written in decimal digits.
+    One,
+    /// Both, each good to so much, as NTP servers tell them.
+    Both { resolution: Span },
+    /// A lie: that nearly all of the round trip was its own stay, so that hardly anything is left open (0 to 1: all).
+    Sure { share: f64 },
 }
 
 /// A lie and when it is told (seconds from the start).
@@ -59,6 +74,9 @@ pub(crate) struct Server {
     pub(crate) leap_second: LeapSecond,
     /// Digits that it writes after the point.
     pub(crate) digits: usize,
+    pub(crate) stamps: Stamps,
+    /// How long it takes for a reply at the mean (seconds).
+    pub(crate) stay_s: f64,
     /// Whether it rounds to the nearest instead of cutting digits off.
     pub(crate) rounds: bool,
     /// What we are told that it does.
@@ -80,6 +98,8 @@ impl Default for Server {
             episodes: Vec::new(),
             leap_second: LeapSecond::Followed,
             digits: 6,
+            stamps: Stamps::One,
+            stay_s: 100e-6,
             rounds: false,
             known: Rounding::Unknown,
             requests_per_connection: u32::MAX,
@@ -116,6 +136,18 @@ impl Server {
                     let place = (at_s / every_s) as u64;
                     let mut random = Random::new(salt ^ place.wrapping_mul(0x9e37_79b9));
                     Span::from_secs_f64(reach.as_secs_f64() * random.within(-1.0, 1.0))
+                }
+                Lie::Wandering { reach, period_s } => {
+                    let turn = std::f64::consts::TAU * (at_s - episode.from_s) / period_s;
+                    Span::from_secs_f64(reach.as_secs_f64() * turn.sin())
+                }
+                Lie::Fitful { share, by, salt } => {
+                    let mut random = Random::new(salt ^ at.as_nanos().cast_unsigned());
+                    if random.happens(share) {
+                        by
+                    } else {
+                        Span::ZERO
+                    }
                 }
             })
             .fold(Span::ZERO, |sum, error| sum + error)
@@ -159,5 +191,28 @@ impl Server {
         .to_string();
         let stamp = DecimalSeconds::parse(written.as_bytes()).expect("a plain number");
         bounds(stamp, self.known)
+    }
+
+    /// What its answer proves when its clock showed these at the arrival, in between and at the departure, after a way of `up` and
+    /// before one of `down`.
+    pub(crate) fn bounds(
+        &self,
+        [arrival, between, departure]: [Utc; 3],
+        [up, down]: [Span; 2],
+    ) -> ServerBounds {
+        match self.stamps {
+            Stamps::One => self.stamp(between),
+            Stamps::Both { resolution } => ServerBounds {
+                arrived_before: arrival + resolution,
+                departed_after: departure - resolution,
+            },
+            Stamps::Sure { share } => {
+                let part = |way: Span| Span::from_secs_f64(share * way.as_secs_f64());
+                ServerBounds {
+                    arrived_before: arrival - part(up),
+                    departed_after: departure + part(down),
+                }
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct Upstream {
     pub(crate) operator: String,
     pub(crate) poll: Span,
     pub(crate) coarse: bool,
+    pub(crate) noselect: bool,
     pub(crate) path: Path,
     pub(crate) server: Server,
     /// How often its poller panics in the midst of an exchange.
@@ -44,6 +45,7 @@ impl Upstream {
             operator: String::new(),
             poll: Span::from_secs(16),
             coarse: false,
+            noselect: false,
             path,
             server,
             panics: 0.0,
@@ -112,8 +114,9 @@ impl Upstream {
         };
         let sent = after(handshake);
         let arrival = clock.utc(sent + random.stamp_noise()) + up;
-        let stamped = arrival + Span::from_secs_f64(random.exponential(100e-6));
-        let departure = stamped + Span::from_secs_f64(random.exponential(100e-6));
+        let stay_s = self.server.stay_s;
+        let stamped = arrival + Span::from_secs_f64(random.exponential(stay_s));
+        let departure = stamped + Span::from_secs_f64(random.exponential(stay_s));
         let received = clock.raw(departure + down) + random.stamp_noise();
 
         if clock.slept(received) != clock.slept(now) && random.happens(0.5) {
@@ -139,9 +142,13 @@ impl Upstream {
         }
         let read = clock.raw(stamped);
         let midnight = clock.midnight();
-        let shown = stamped + self.server.error(start, read) + self.server.leapt(midnight, read);
-        let leap = self.server.says(midnight, shown);
-        let shown = self.server.stamp(shown);
+        // All stamps of a reply are off by as much: a jump within one would be found out at once.
+        let off = self.server.error(start, read) + self.server.leapt(midnight, read);
+        let leap = self.server.says(midnight, stamped + off);
+        let shown = self.server.bounds(
+            [arrival, stamped, departure].map(|instant| instant + off),
+            [up, down],
+        );
         let exchange = Exchange::new(
             sent,
             received,

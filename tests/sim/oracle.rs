@@ -167,8 +167,8 @@ impl<'a> Oracle<'a> {
     /// What is written of the system clock is what was decided, no more and no less.
     pub(crate) fn published(&mut self, sample: &Sample, decision: &Decision, now: Raw) {
         self.seen.published.push((decision.at, decision.theta));
-        let error = decision.theta_at(now) - self.clock.theta(now);
-        if sample.clock - self.clock.utc(now) != error
+        let truth = self.clock.theta(now);
+        if sample.clock - (now + truth) != decision.theta_at(now) - truth
             || sample.receive + sample.offset() != sample.clock
             || sample.bound != decision.error_at(now)
         {

@@ -78,7 +78,7 @@ impl<'a> System<'a> {
             reader: steering.reader,
             set,
             since: start,
-            shown: oscillator.utc(start) + steering.ahead,
+            shown: start + oscillator.theta(start) + steering.ahead,
             monotonic: Span::ZERO,
             frequency_s: 0.0,
             slew_s: 0.0,
@@ -107,7 +107,7 @@ impl<'a> System<'a> {
 
     /// How far the system clock is ahead of universal time.
     pub(crate) fn error(&mut self, now: Raw) -> Span {
-        self.read(now).pair.system - self.oscillator.utc(now)
+        self.read(now).pair.system - (now + self.oscillator.theta(now))
     }
 
     /// The reader reads what was published `now`.

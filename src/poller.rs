@@ -9,13 +9,14 @@ pub use upstream::{Trouble, Upstream, UpstreamSettings};
 
 use crate::engine::SourceId;
 use crate::engine::exchange::Exchange;
+use crate::engine::poll::Turns;
 use crate::engine::source::{Action, Failure, Report, Source};
 use crate::engine::time::{Raw, Span};
 use crate::sys::clock::{raw_now, sleep_until};
 use pulse::Pulse;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Asks one source for ever.
 pub struct Poller {
@@ -38,6 +39,8 @@ pub struct Handle {
     pub pulse: Pulse,
     /// Told when it is worth asking at once.
     pub wake: Notify,
+    /// When to ask, once that has been decided.
+    pub turns: watch::Sender<Option<Turns>>,
 }
 
 /// Whom a poller asks: a server on the network, or a test's.
@@ -55,6 +58,9 @@ pub trait Ask: Send {
 impl Poller {
     /// Runs until nobody listens to the reports any more.
     pub async fn run(mut self) {
+        let mut turns = self.handle.turns.subscribe();
+        // They may have been decided for a poller before this one.
+        turns.mark_changed();
         loop {
             let now = raw_now();
             match self.source.next(now) {
@@ -68,6 +74,11 @@ impl Poller {
                     tokio::select! {
                         () = sleep_until(until) => {}
                         () = self.handle.wake.notified() => self.source.wake(raw_now()),
+                        Ok(()) = turns.changed() => {
+                            if let Some(turns) = *turns.borrow_and_update() {
+                                self.source.follow(turns, raw_now());
+                            }
+                        }
                     }
                 }
                 Action::Close => self.server.close(),
@@ -89,6 +100,7 @@ impl Handle {
         Self {
             pulse: Pulse::new(now),
             wake: Notify::new(),
+            turns: watch::Sender::new(None),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] is the only type that a supervisor needs; [`source::Source`] is what a poller needs. The way of a sample:
 //! [`exchange`] → [`filter`] ([`bound`] and [`estimate`], one for each source) → [`select`] → [`cluster`] →
-//! [`combine`] → [`Decision`](snapshot::Decision), shown in a [`Snapshot`].
+//! [`combine`] → [`Decision`](snapshot::Decision), shown in a [`Snapshot`]; and by [`poll`] back to when each source is asked next.
 
 pub mod bound;
 pub mod cluster;
@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod filter;
 pub mod leap;
 mod oscillator;
+pub mod poll;
 pub mod select;
 pub mod snapshot;
 pub mod source;
@@ -25,6 +26,7 @@ mod tests;
 use estimate::Prior;
 use filter::{Filter, Reading};
 use oscillator::Oscillator;
+use poll::{Paced, Pacing, Turns};
 use snapshot::{NoDecision, Snapshot, SourceView, Tally, Unusable};
 use source::Report;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,8 +54,10 @@ pub struct SourceSettings {
     pub name: String,
     /// Who runs it; all sources of one operator have one vote.
     pub operator: String,
-    /// Time between polls.
+    /// Shortest time between polls (> 0).
     pub poll: Span,
+    /// Longest time between polls (≥ `poll`).
+    pub max_poll: Span,
     /// Whether its estimate replaces those of the others, while it survives.
     pub prefer: bool,
     /// Whether it is measured only.
@@ -95,6 +99,7 @@ struct SourceState {
     was_best: bool,
     /// Whether it was found to creep, and has not shown since that it does not.
     doubted: bool,
+    pacing: Pacing,
 }
 
 impl Settings {
@@ -156,9 +161,19 @@ impl Engine {
     fn begin_anew(&mut self, now: Raw) {
         for state in &mut self.sources {
             state.filter = Filter::default();
+            state.pacing = Pacing::default();
         }
         self.last_decision = None;
         self.unbroken_since = now;
+    }
+
+    /// When each source is to be asked, until the next cycle has ended or history is dropped.
+    pub fn turns(&self) -> impl Iterator<Item = (SourceId, Turns)> {
+        let configured = self.settings.sources.iter().zip(&self.sources);
+        configured.map(|(settings, state)| {
+            let turns = state.pacing.turns(self.settings.cycle, settings);
+            (settings.id, turns)
+        })
     }
 
     /// When [`cycle`](Self::cycle) is to be called next.
@@ -218,13 +233,15 @@ impl Engine {
             .settings
             .sources
             .iter()
+            .zip(&self.sources)
             .zip(&readings)
-            .map(
-                |(source, reading)| match self.unusable(source, reading.as_ref(), at) {
+            .map(|((source, state), reading)| {
+                let poll = state.pacing.slowest(source);
+                match self.unusable(source, poll, reading.as_ref(), at) {
                     Some(why) => Tally::Unusable(why),
                     None => Tally::Unusable(Unusable::NoMajority),
-                },
-            )
+                }
+            })
             .collect();
         let mut doubted: Vec<bool> = self.sources.iter().map(|source| source.doubted).collect();
         let outcome = match self.stepped_together(&readings) {
@@ -243,6 +260,8 @@ impl Engine {
             state.survived = tally.survives();
             state.was_best = *tally == Tally::Best;
         }
+        let has_majority = matches!(outcome, Ok(_) | Err(NoDecision::NothingNew));
+        self.pace(at, has_majority, &readings, &tallies);
         if let Ok(decision) = &outcome {
             self.last_decision = Some(at);
             self.oscillator.learn(decision);
@@ -269,6 +288,27 @@ impl Engine {
         (stepped > 1 && 2 * stepped > has_stepped.len()).then_some(stepped)
     }
 
+    /// Decides how often each source is asked from now on.
+    fn pace(
+        &mut self,
+        at: Raw,
+        has_majority: bool,
+        readings: &[Option<Reading>],
+        tallies: &[Tally],
+    ) {
+        let configured = self.settings.sources.iter().zip(&mut self.sources);
+        let mut paced: Vec<Paced<'_>> = configured
+            .zip(readings.iter().zip(tallies))
+            .map(|((settings, state), (reading, tally))| Paced {
+                settings,
+                reading: reading.as_ref(),
+                tally: *tally,
+                pacing: &mut state.pacing,
+            })
+            .collect();
+        poll::pace(self.settings.cycle, at, has_majority, &mut paced);
+    }
+
     fn views(&self, readings: Vec<Option<Reading>>, tallies: Vec<Tally>) -> Vec<SourceView> {
         let configured = self.settings.sources.iter().zip(&self.sources);
         configured
@@ -276,7 +316,7 @@ impl Engine {
             .map(|((settings, state), (reading, tally))| SourceView {
                 name: settings.name.clone(),
                 tally,
-                poll: settings.poll,
+                poll: state.pacing.poll(settings),
                 reach: state.reach,
                 reading,
                 trouble: state.trouble.clone(),

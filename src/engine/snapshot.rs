@@ -118,7 +118,7 @@ pub struct SourceView {
     pub name: String,
     /// What the selection made of it.
     pub tally: Tally,
-    /// Time between polls.
+    /// Time between polls, from the end of this cycle on.
     pub poll: Span,
     /// Its last eight polls, the newest in bit 0, a one for each that gave a sample (RFC 5905 §9.2). For people;
     /// it decides nothing.

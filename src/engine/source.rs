@@ -5,6 +5,7 @@
 //! reads no clock: `now` and a seed are given to it.
 
 use super::exchange::Exchange;
+use super::poll::Turns;
 use super::time::{Raw, Span};
 use std::collections::VecDeque;
 
@@ -14,12 +15,12 @@ pub const MAX_RETRY_AFTER: Span = Span::from_secs(3_600);
 /// When a source is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Time from one exchange to the next (> 0).
+    /// Shortest time from one turn to the next (> 0), and the usual one as long as it is told no other.
     pub poll: Span,
     /// Longest time between two tries while the source fails (≥ `poll`).
     pub max_poll: Span,
-    /// Where in a poll interval, counted on the raw clock, this source has its turn (0 to `poll`): sources are asked one
-    /// after the other, not all at once.
+    /// Where in such an interval, counted on the raw clock, this source has its turn (0 to `poll`): sources are asked one
+    /// after the other, not all at once. Where in the range of other [`Turns`] goes by proportion.
     pub phase: Span,
     /// How many more polls follow the first one quickly, at the start and whenever history is gone.
     pub burst: u32,
@@ -118,6 +119,7 @@ pub enum Aftermath {
 #[derive(Debug)]
 pub struct Source {
     pace: Pace,
+    turns: Turns,
     due: Raw,
     queue: VecDeque<Action>,
     /// Number of the ticket that is out, or of the next one.
@@ -129,6 +131,8 @@ pub struct Source {
     /// Quick polls that are left.
     burst: u32,
     last_asked: Option<Raw>,
+    /// When the last poll was due; it may have begun a little later.
+    last_due: Option<Raw>,
     /// Until when the server asked to be left alone.
     silence: Option<Raw>,
     random: u64,
@@ -139,6 +143,7 @@ impl Source {
     pub fn new(pace: Pace, first: Raw, seed: u64) -> Self {
         Self {
             pace,
+            turns: Turns::every(pace.poll),
             due: first,
             queue: VecDeque::new(),
             serial: 0,
@@ -147,6 +152,7 @@ impl Source {
             failures: 0,
             burst: pace.burst,
             last_asked: None,
+            last_due: None,
             silence: None,
             random: seed,
         }
@@ -162,12 +168,35 @@ impl Source {
         }
         self.is_out = true;
         self.last_asked = Some(now);
+        self.last_due = Some(self.due);
         Action::Exchange(Ticket(self.serial))
     }
 
+    /// Has other turns from now on. A burst, a back-off and a wait for which the server asked go on as they are, and end with these.
+    pub fn follow(&mut self, turns: Turns, now: Raw) {
+        let turns = Turns {
+            poll: turns.poll.max(self.pace.poll),
+            ..turns
+        };
+        let before = std::mem::replace(&mut self.turns, turns);
+        let Some(last) = self.last_due.filter(|_| turns != before) else {
+            return;
+        };
+        if self.is_out || self.burst > 0 || self.failures > 0 || self.due <= now {
+            return;
+        }
+        let next = self.turn_from(now.max(last + self.pace.poll));
+        self.due = if turns.poll < before.poll {
+            next.min(self.due)
+        } else {
+            next
+        };
+    }
+
     /// Asks again as soon as manners allow, and begins a new burst: history is gone, or there is reason to hope that what failed
-    /// will work.
+    /// will work. Turns that were further apart than they need be are forgotten.
     pub fn wake(&mut self, now: Raw) {
+        self.turns = Turns::every(self.pace.poll);
         self.failures = 0;
         self.burst = self.pace.burst;
         let polite = self
@@ -222,14 +251,22 @@ impl Source {
         self.queue.push_back(Action::Report(report));
     }
 
-    /// The first turn that is at least half a poll interval away, and a second after this one was due.
+    /// The first turn that is at least half the shortest poll interval away, and a second after this one was due.
     fn turn_after(&self, now: Raw) -> Raw {
-        let poll = self.pace.poll.as_nanos().max(1);
-        let earliest = (now + Span::from_nanos(poll / 2))
-            .max(self.due + LEAST_APART - Span::from_nanos(1))
-            - self.pace.phase;
-        let turns = earliest.as_nanos().div_euclid(poll).saturating_add(1);
-        Raw::from_nanos(turns.saturating_mul(poll)) + self.pace.phase
+        let tick = Span::from_nanos(1);
+        let earliest = (now + self.pace.poll.half() + tick).max(self.due + LEAST_APART);
+        self.turn_from(earliest)
+    }
+
+    /// The first turn that is not before `earliest`.
+    fn turn_from(&self, earliest: Raw) -> Raw {
+        let poll = self.turns.poll.as_nanos().max(1);
+        let part = i128::from(self.pace.phase.as_nanos()) * i128::from(self.turns.width.as_nanos());
+        let within = part / i128::from(self.pace.poll.as_nanos().max(1));
+        let place = self.turns.from + Span::from_nanos(i64::try_from(within).unwrap_or(0));
+        let before = (earliest - place) - Span::from_nanos(1);
+        let turns = before.as_nanos().div_euclid(poll).saturating_add(1);
+        Raw::from_nanos(turns.saturating_mul(poll)) + place
     }
 
     /// `poll` after the first failure, doubled with each further one up to `max_poll`, and up to a quarter more by chance,
@@ -257,6 +294,8 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    mod turns;
+
     use super::*;
     use crate::engine::time::Utc;
 

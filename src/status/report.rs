@@ -109,7 +109,7 @@ pub struct Source {
     pub tally: String,
     /// Why it is unusable, or why its last poll gave nothing.
     pub reason: Option<String>,
-    /// Time between polls.
+    /// Time between polls, as it is now while it answers.
     pub poll_ns: i64,
     /// The last eight polls, the newest in bit 0, a one for each that gave a sample. People write it in octal.
     pub reach: u8,

@@ -1,6 +1,7 @@
 //! The supervisor in a world that a test sets up: servers that answer, hang or panic at will, clocks that break.
 
 mod kept;
+mod turns;
 mod watchdog;
 
 use super::*;

@@ -12,6 +12,7 @@ mod oracle;
 mod oscillator;
 mod path;
 mod random;
+mod requests;
 mod restart;
 mod scenario;
 mod server;

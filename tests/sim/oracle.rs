@@ -12,7 +12,7 @@ use webntpd::engine::exchange::Exchange;
 use webntpd::engine::filter::{CAPACITY, MEMORY};
 use webntpd::engine::select::COARSE_MARGIN;
 use webntpd::engine::snapshot::{Decision, NoDecision, Snapshot, Tally, Unusable};
-use webntpd::engine::source::Pace;
+use webntpd::engine::source::{Aftermath, Pace};
 use webntpd::engine::time::{Raw, Span};
 use webntpd::engine::{Engine, Settings};
 
@@ -61,6 +61,8 @@ pub(crate) struct Seen {
     pub(crate) falseticker: Vec<usize>,
     pub(crate) survived: Vec<usize>,
     pub(crate) requests: Vec<usize>,
+    /// For each source, when it was asked (seconds from the start), but for tries on a connection that it had closed.
+    pub(crate) asked: Vec<Vec<f64>>,
 }
 
 /// A decision beside the truth.
@@ -97,17 +99,23 @@ impl<'a> Oracle<'a> {
             seen: Seen {
                 falseticker: vec![0; count],
                 survived: vec![0; count],
+                asked: vec![Vec::new(); count],
                 ..Seen::default()
             },
         }
     }
 
     pub(crate) fn asked(&mut self, source: usize, now: Raw) {
+        let at_s = (now - Oscillator::start()).as_secs_f64();
+        self.seen.asked[source].push(at_s);
         let fault = self.sources[source].manners.asked(now);
         self.record(now, source, fault);
     }
 
     pub(crate) fn answered(&mut self, source: usize, outcome: &Outcome, now: Raw) {
+        if matches!(&outcome.result, Err(failure) if failure.connection == Aftermath::Stale) {
+            self.seen.asked[source].pop();
+        }
         let fault = self.sources[source].manners.answered(outcome, now);
         self.record(now, source, fault);
         if let Ok(exchange) = &outcome.result

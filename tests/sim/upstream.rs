@@ -11,10 +11,14 @@ use webntpd::engine::time::{Raw, Span};
 /// The poller's deadline for one phase.
 const DEADLINE: Span = Span::from_secs(5);
 
+/// As the configuration has it.
+const MAX_POLL: Span = Span::from_secs(64);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
     pub(crate) operator: String,
     pub(crate) poll: Span,
+    pub(crate) max_poll: Span,
     pub(crate) coarse: bool,
     pub(crate) path: Path,
     pub(crate) server: Server,
@@ -43,6 +47,7 @@ impl Upstream {
         Self {
             operator: String::new(),
             poll: Span::from_secs(16),
+            max_poll: MAX_POLL,
             coarse: false,
             path,
             server,
@@ -57,7 +62,20 @@ impl Upstream {
 
     pub(crate) fn polled_every(self, seconds: i64) -> Self {
         let poll = Span::from_secs(seconds);
-        Self { poll, ..self }
+        let max_poll = poll.max(MAX_POLL);
+        Self {
+            poll,
+            max_poll,
+            ..self
+        }
+    }
+
+    /// As often as ever, however calm all is.
+    pub(crate) fn at_a_fixed_poll(self) -> Self {
+        Self {
+            max_poll: self.poll,
+            ..self
+        }
     }
 
     pub(crate) fn run_by(self, operator: &str) -> Self {

@@ -14,6 +14,7 @@ struct Heard {
     /// How far its estimate is off what it should be, how sure it says that it is, and of its rate.
     off_us: i64,
     error_us: i64,
+    rate_ppb: i64,
     rate_error_ppb: i64,
     misfits: usize,
     /// Whether it does not answer when it is asked.
@@ -25,6 +26,7 @@ const CALM: Heard = Heard {
     tally: Tally::Survivor,
     off_us: 0,
     error_us: 100,
+    rate_ppb: 0,
     rate_error_ppb: 10,
     misfits: 0,
     is_silent: false,
@@ -121,7 +123,7 @@ fn reading(newest: Raw, heard: &Heard) -> Reading {
         },
         estimate: Estimate {
             theta,
-            rate: Rate::from_ppt(0),
+            rate: Rate::from_ppb(heard.rate_ppb),
             error: Span::from_micros(heard.error_us),
             rate_error: Rate::from_ppb(heard.rate_error_ppb),
             jitter: Span::ZERO,
@@ -137,25 +139,17 @@ fn reading(newest: Raw, heard: &Heard) -> Reading {
 fn polls_grow_step_by_step_while_all_is_as_expected() {
     let mut rig = Rig::new(&[(16, 64); 4]);
     assert_eq!(rig.polls(), [16; 4]);
-    // Sixteen times as long is its past to be.
-    rig.cycles(32, &[CALM; 4]);
+    // All is to be calm for eight times as long.
+    rig.cycles(16, &[CALM; 4]);
     assert_eq!(rig.polls(), [16; 4]);
     rig.cycle(&[CALM; 4]);
     assert_eq!(rig.polls(), [32; 4]);
-    rig.cycles(30, &[CALM; 4]);
+    rig.cycles(14, &[CALM; 4]);
     assert_eq!(rig.polls(), [32; 4]);
     rig.cycles(4, &[CALM; 4]);
     assert_eq!(rig.polls(), [64; 4]);
     rig.cycles(100, &[CALM; 4]);
     assert_eq!(rig.polls(), [64; 4], "max-poll");
-    // With a long past it is only a matter of samples in a row.
-    rig.has_majority = false;
-    rig.cycle(&[CALM; 4]);
-    rig.has_majority = true;
-    rig.cycles(GATE as usize - 1, &[CALM; 4]);
-    assert_eq!(rig.polls(), [16; 4]);
-    rig.cycle(&[CALM; 4]);
-    assert_eq!(rig.polls(), [32; 4]);
 }
 
 #[test]
@@ -222,6 +216,21 @@ fn all_fall_when_an_estimate_moves_by_more_than_it_should() {
     rig.cycles(200, &four(aside(0)));
     rig.cycle(&four(aside(1_000)));
     assert_eq!(rig.polls(), [64, 64, 64, 64, 16]);
+}
+
+#[test]
+fn all_fall_when_a_rate_has_become_another_one_by_and_by() {
+    let mut rig = rare();
+    let mut fell_at = None;
+    for cycle in 0..200 {
+        let rate_ppb = (cycle / 8).min(4) * 10;
+        rig.cycle(&[CALM, Heard { rate_ppb, ..CALM }, CALM, CALM]);
+        if rig.polls() == [16; 4] {
+            fell_at = fell_at.or(Some(rate_ppb));
+        }
+    }
+    assert_eq!(fell_at, Some(30), "more than 2.5 standard errors");
+    assert_eq!(rig.polls(), [64; 4], "nothing has changed since");
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub use upstream::{Trouble, Upstream, UpstreamSettings};
 use crate::engine::SourceId;
 use crate::engine::exchange::Exchange;
 use crate::engine::passage::Silence;
+use crate::engine::poll::Turns;
 use crate::engine::source::{Action, Failure, Report, Source};
 use crate::engine::time::{Raw, Span};
 use crate::protocol::kind::Kind;
@@ -20,7 +21,7 @@ use crate::sys::clock::{raw_now, sleep_in_time, sleep_until};
 use pulse::Pulse;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Asks one source for ever.
 pub struct Poller {
@@ -47,6 +48,8 @@ pub struct Handle {
     pub wake: Notify,
     /// When it is to ask nobody.
     pub hush: Hush,
+    /// When to ask, once that has been decided.
+    pub turns: watch::Sender<Option<Turns>>,
 }
 
 /// A time in which nobody is to be asked, if there is one.
@@ -89,6 +92,9 @@ impl Poller {
     /// Runs until nobody listens to the reports any more, or until it has found out what the server speaks: that changes how it is
     /// asked, and another poller takes over.
     pub async fn run(mut self) {
+        let mut turns = self.handle.turns.subscribe();
+        // They may have been decided for a poller before this one.
+        turns.mark_changed();
         loop {
             let now = raw_now();
             self.source.hush(self.handle.hush.get());
@@ -115,6 +121,11 @@ impl Poller {
                     tokio::select! {
                         () = wait(until, self.source.is_aimed()) => {}
                         () = self.handle.wake.notified() => self.source.wake(raw_now()),
+                        Ok(()) = turns.changed() => {
+                            if let Some(turns) = *turns.borrow_and_update() {
+                                self.source.follow(turns, raw_now());
+                            }
+                        }
                     }
                 }
                 Action::Close => self.server.close(),
@@ -158,6 +169,7 @@ impl Handle {
             pulse: Pulse::new(now),
             wake: Notify::new(),
             hush: Hush::default(),
+            turns: watch::Sender::new(None),
         }
     }
 }

@@ -214,6 +214,7 @@ fn engine(servers: usize) -> Engine {
         name: k.to_string(),
         operator: k.to_string(),
         poll: CYCLE,
+        max_poll: CYCLE,
         prefer: false,
         noselect: false,
         coarse: false,

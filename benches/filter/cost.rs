@@ -57,6 +57,7 @@ fn cost_us(sources: usize, kept: usize) -> f64 {
         name: k.to_string(),
         operator: k.to_string(),
         poll: cycle,
+        max_poll: cycle,
         prefer: false,
         noselect: false,
         coarse: false,

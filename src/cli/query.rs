@@ -230,6 +230,7 @@ fn judge<'a>(
             name: (*url).to_owned(),
             operator: (*operator).to_owned(),
             poll: POLL,
+            max_poll: POLL,
             prefer: false,
             noselect: false,
             coarse: false,

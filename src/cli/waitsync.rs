@@ -140,12 +140,19 @@ fn obstacle(report: &Report, max_offset: Option<Span>, max_bound: Option<Span>) 
         .or_else(|| above("the time is known to ±", bound, max_bound))
 }
 
-/// How old what was published may be: sources may be asked more rarely than they are judged.
+/// How old what was published may be: all together, sources may be asked more rarely than they are judged.
 fn freshness(report: &Report) -> Span {
     let used = report.sources.iter();
     let used = used.filter(|source| ["best", "survivor"].contains(&source.tally.as_str()));
-    let slowest = used.map(|source| source.poll_ns).max().unwrap_or(0);
-    Span::from_nanos(slowest.max(report.cycle_ns).saturating_mul(PATIENCE))
+    let a_second: f64 = used
+        .map(|source| 1.0 / source.poll().as_secs_f64().max(1e-9))
+        .sum();
+    let apart = if a_second > 0.0 {
+        Span::from_secs_f64(1.0 / a_second)
+    } else {
+        Span::ZERO
+    };
+    apart.max(Span::from_nanos(report.cycle_ns)).times(PATIENCE)
 }
 
 /// What was said, so that it is not said again with other numbers.
@@ -214,14 +221,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_published_holds_for_four_polls_of_the_slowest_source_that_is_used() {
+    fn what_was_published_holds_for_as_long_as_four_samples_of_all_that_are_used_take() {
         let mut report = report();
         report.tracking.as_mut().expect("a decision").age_ns = 65_000_000_000;
         let old = "the last time was published 1 min 5 s ago";
         assert_eq!(obstacle(&report, None, None).as_deref(), Some(old));
-        report.sources[1].poll_ns = 64_000_000_000;
+        // Two take turns in the cycles.
+        for source in &mut report.sources {
+            source.poll_ns = 32_000_000_000;
+        }
+        assert_eq!(obstacle(&report, None, None).as_deref(), Some(old));
+        for source in &mut report.sources {
+            source.poll_ns = 64_000_000_000;
+        }
         assert_eq!(obstacle(&report, None, None), None);
-        report.sources[1].tally = "unusable".into();
+        for source in &mut report.sources {
+            source.tally = "unusable".into();
+        }
         assert_eq!(obstacle(&report, None, None).as_deref(), Some(old));
     }
 

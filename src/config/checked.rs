@@ -118,11 +118,13 @@ pub struct Source {
     pub url: Url,
     /// `protocol`: what it speaks (default what the scheme of `url` tells). None where that is to be found out, over HTTP.
     pub protocol: Option<Protocol>,
-    /// `min-poll`: shortest time between two exchanges, which is the usual one (1 s to 1024 s, default
-    /// `cycle`, or `max-poll` if that is shorter). The floor of one second is courtesy to the server.
+    /// `min-poll`: shortest time between two exchanges, which is the usual one at first and whenever something
+    /// has changed (1 s to 1024 s, default `cycle`, or `max-poll` if that is shorter). The floor of one second
+    /// is courtesy to the server.
     pub min_poll: Span,
-    /// `max-poll`: longest time between two exchanges, reached while the server fails
-    /// (`min-poll` to 1024 s, default 64 s, or `min-poll` if that is longer).
+    /// `max-poll`: longest time between two exchanges, reached while all is as expected and other sources fill
+    /// the cycles between, and while the server fails (`min-poll` to 1024 s, default 64 s, or `min-poll` if that
+    /// is longer). `poll` sets both, which makes a fixed poll.
     pub max_poll: Span,
     /// `burst`: whether it is asked a few times in a row at the start and after a break (default true).
     pub burst: bool,

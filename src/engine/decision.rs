@@ -45,10 +45,11 @@ impl Verdict {
 }
 
 impl Engine {
-    /// Why a source is no candidate, if it is none.
+    /// Why a source that is asked every `poll` is no candidate, if it is none.
     pub(super) fn unusable(
         &self,
         source: &SourceSettings,
+        poll: Span,
         reading: Option<&Reading>,
         at: Raw,
     ) -> Option<Unusable> {
@@ -57,7 +58,7 @@ impl Engine {
         };
         if source.noselect {
             Some(Unusable::NoSelect)
-        } else if at - reading.newest >= source.poll.times(CANDIDATE_POLLS) {
+        } else if at - reading.newest >= poll.times(CANDIDATE_POLLS) {
             Some(Unusable::Stale)
         } else if reading.fit.bound.half_width() >= self.settings.max_bound {
             Some(Unusable::TooUncertain)

@@ -2,8 +2,8 @@
 //!
 //! [`Engine`] is the only type that a supervisor needs; [`source::Source`] is what a poller needs. The way of a sample:
 //! [`exchange`] → [`filter`] ([`bound`] and [`estimate`], one for each source) → [`select`] → [`cluster`] →
-//! [`combine`] → [`Decision`](snapshot::Decision), shown in a [`Snapshot`]. [`edge`] makes the most of servers that tell whole
-//! seconds only.
+//! [`combine`] → [`Decision`](snapshot::Decision), shown in a [`Snapshot`]; and by [`poll`] back to when each source is asked next.
+//! [`edge`] makes the most of servers that tell whole seconds only.
 
 pub mod bound;
 pub mod cluster;
@@ -17,6 +17,7 @@ mod hull;
 pub mod leap;
 mod oscillator;
 pub mod passage;
+pub mod poll;
 pub mod reason;
 pub mod select;
 pub mod snapshot;
@@ -32,6 +33,7 @@ use estimate::Prior;
 use filter::{Filter, Reading};
 use oscillator::Oscillator;
 use passage::{Passage, Silence};
+use poll::{Paced, Pacing, Turns};
 use snapshot::{NoDecision, Snapshot, SourceView, Tally, Unusable};
 use source::Report;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,8 +61,10 @@ pub struct SourceSettings {
     pub name: String,
     /// Who runs it; all sources of one operator have one vote.
     pub operator: String,
-    /// Time between polls.
+    /// Shortest time between polls (> 0).
     pub poll: Span,
+    /// Longest time between polls (≥ `poll`).
+    pub max_poll: Span,
     /// Whether its estimate replaces those of the others, while it survives.
     pub prefer: bool,
     /// Whether it is measured only.
@@ -109,6 +113,7 @@ struct SourceState {
     was_best: bool,
     /// Whether it was found to creep, and has not shown since that it does not.
     doubted: bool,
+    pacing: Pacing,
 }
 
 impl Settings {
@@ -185,10 +190,20 @@ impl Engine {
     fn begin_anew(&mut self, now: Raw) {
         for state in &mut self.sources {
             state.filter = Filter::default();
+            state.pacing = Pacing::default();
         }
         self.last_decision = None;
         self.unbroken_since = now;
         self.coming = None;
+    }
+
+    /// When each source is to be asked, until the next cycle has ended or history is dropped.
+    pub fn turns(&self) -> impl Iterator<Item = (SourceId, Turns)> {
+        let configured = self.settings.sources.iter().zip(&self.sources);
+        configured.map(|(settings, state)| {
+            let turns = state.pacing.turns(self.settings.cycle, settings);
+            (settings.id, turns)
+        })
     }
 
     /// When [`cycle`](Self::cycle) is to be called next.
@@ -263,7 +278,8 @@ impl Engine {
         let mut verdicts: Vec<Verdict> = configured
             .zip(&readings)
             .map(|((source, state), reading)| {
-                let why = self.unusable(source, reading.as_ref(), at);
+                let poll = state.pacing.slowest(source);
+                let why = self.unusable(source, poll, reading.as_ref(), at);
                 Verdict::unusable(why.unwrap_or(Unusable::NoMajority), state.doubted)
             })
             .collect();
@@ -294,6 +310,8 @@ impl Engine {
                 outcome = Err(NoDecision::LeapSecond);
             }
         }
+        let has_majority = matches!(outcome, Ok(_) | Err(NoDecision::NothingNew));
+        self.pace(at, has_majority, &readings, &verdicts);
         if let Ok(decision) = &outcome {
             self.last_decision = Some(at);
             self.oscillator.learn(decision);
@@ -360,6 +378,27 @@ impl Engine {
         (stepped > 1 && 2 * stepped > has_stepped.len()).then_some(stepped)
     }
 
+    /// Decides how often each source is asked from now on.
+    fn pace(
+        &mut self,
+        at: Raw,
+        has_majority: bool,
+        readings: &[Option<Reading>],
+        verdicts: &[Verdict],
+    ) {
+        let configured = self.settings.sources.iter().zip(&mut self.sources);
+        let mut paced: Vec<Paced<'_>> = configured
+            .zip(readings.iter().zip(verdicts))
+            .map(|((settings, state), (reading, verdict))| Paced {
+                settings,
+                reading: reading.as_ref(),
+                tally: verdict.tally,
+                pacing: &mut state.pacing,
+            })
+            .collect();
+        poll::pace(self.settings.cycle, at, has_majority, &mut paced);
+    }
+
     fn views(&self, readings: Vec<Option<Reading>>, verdicts: Vec<Verdict>) -> Vec<SourceView> {
         let configured = self.settings.sources.iter().zip(&self.sources);
         configured
@@ -368,7 +407,7 @@ impl Engine {
                 name: settings.name.clone(),
                 tally: verdict.tally,
                 reason: verdict.reason,
-                poll: settings.poll,
+                poll: state.pacing.poll(settings),
                 reach: state.reach,
                 reading,
                 trouble: state.trouble.clone(),

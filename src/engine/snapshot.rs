@@ -124,7 +124,7 @@ pub struct SourceView {
     pub tally: Tally,
     /// Why it has that tally, if it could be used and is not the best or an equal of it.
     pub reason: Option<Reason>,
-    /// Time between polls.
+    /// Time between polls, from the end of this cycle on.
     pub poll: Span,
     /// Its last eight polls, the newest in bit 0, a one for each that gave a sample (RFC 5905 §9.2). For people;
     /// it decides nothing.

@@ -7,6 +7,7 @@
 use super::edge::{self, Edge};
 use super::exchange::Exchange;
 use super::passage::Silence;
+use super::poll::Turns;
 use super::time::{Raw, Span};
 use std::collections::VecDeque;
 
@@ -16,12 +17,12 @@ pub const MAX_RETRY_AFTER: Span = Span::from_secs(3_600);
 /// When a source is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Time from one exchange to the next (> 0).
+    /// Shortest time from one turn to the next (> 0), and the usual one as long as it is told no other.
     pub poll: Span,
     /// Longest time between two tries while the source fails (≥ `poll`).
     pub max_poll: Span,
-    /// Where in a poll interval, counted on the raw clock, this source has its turn (0 to `poll`): sources are asked one
-    /// after the other, not all at once.
+    /// Where in such an interval, counted on the raw clock, this source has its turn (0 to `poll`): sources are asked one
+    /// after the other, not all at once. Where in the range of other [`Turns`] goes by proportion.
     pub phase: Span,
     /// How many more polls follow the first one quickly, at the start and whenever history is gone.
     pub burst: u32,
@@ -136,6 +137,7 @@ pub enum Aftermath {
 #[derive(Debug)]
 pub struct Source {
     pace: Pace,
+    turns: Turns,
     due: Raw,
     queue: VecDeque<Action>,
     /// Number of the ticket that is out, or of the next one.
@@ -153,6 +155,8 @@ pub struct Source {
     edge: Option<Edge>,
     /// An edge that is lost is not searched for before.
     next_search: Raw,
+    /// When the last poll was due; it may have begun a little later.
+    last_due: Option<Raw>,
     /// Until when the server asked to be left alone.
     silence: Option<Raw>,
     /// When nobody is asked: around a leap second.
@@ -167,6 +171,7 @@ impl Source {
     pub fn new(pace: Pace, first: Raw, seed: u64) -> Self {
         Self {
             pace,
+            turns: Turns::every(pace.poll),
             due: first,
             queue: VecDeque::new(),
             serial: 0,
@@ -178,6 +183,7 @@ impl Source {
             asked_before: None,
             edge: pace.coarse.then(Edge::default),
             next_search: first + pace.poll.times(POLLS_BETWEEN_SEARCHES),
+            last_due: None,
             silence: None,
             hush: None,
             hush_spread: Span::from_nanos((seed % HUSH_SPREAD.as_nanos().unsigned_abs()) as i64),
@@ -205,6 +211,7 @@ impl Source {
         self.due = due;
         self.is_out = true;
         self.asked_before = self.last_asked.replace(now);
+        self.last_due = Some(self.due);
         Action::Exchange(Ticket(self.serial))
     }
 
@@ -231,9 +238,34 @@ impl Source {
         self.edge.is_some()
     }
 
+    /// Has other turns from now on. A burst, a back-off and a wait for which the server asked go on as they are, and end with these.
+    pub fn follow(&mut self, turns: Turns, now: Raw) {
+        let turns = Turns {
+            poll: turns.poll.max(self.pace.poll),
+            ..turns
+        };
+        let before = std::mem::replace(&mut self.turns, turns);
+        let Some(last) = self.last_due.filter(|_| turns != before) else {
+            return;
+        };
+        if self.is_out || self.burst > 0 || self.failures > 0 || self.due <= now {
+            return;
+        }
+        let mut next = self.turn_from(now.max(last + self.pace.poll));
+        if let Some(edge) = &mut self.edge {
+            next = edge.aim((next - MOVED).max(last + self.pace.poll), None);
+        }
+        self.due = if turns.poll < before.poll {
+            next.min(self.due)
+        } else {
+            next
+        };
+    }
+
     /// Asks again as soon as manners allow, and begins a new burst: history is gone, or there is reason to hope that what failed
-    /// will work.
+    /// will work. Turns that were further apart than they need be are forgotten.
     pub fn wake(&mut self, now: Raw) {
+        self.turns = Turns::every(self.pace.poll);
         self.failures = 0;
         self.burst = quick(&self.pace);
         if let Some(edge) = &mut self.edge {
@@ -315,14 +347,22 @@ impl Source {
         self.queue.push_back(Action::Report(report));
     }
 
-    /// The first turn that is at least half a poll interval away, and a second after this one was due.
+    /// The first turn that is at least half the shortest poll interval away, and a second after this one was due.
     fn turn_after(&self, now: Raw) -> Raw {
-        let poll = self.pace.poll.as_nanos().max(1);
-        let earliest = (now + Span::from_nanos(poll / 2))
-            .max(self.due + LEAST_APART - Span::from_nanos(1))
-            - self.pace.phase;
-        let turns = earliest.as_nanos().div_euclid(poll).saturating_add(1);
-        Raw::from_nanos(turns.saturating_mul(poll)) + self.pace.phase
+        let tick = Span::from_nanos(1);
+        let earliest = (now + self.pace.poll.half() + tick).max(self.due + LEAST_APART);
+        self.turn_from(earliest)
+    }
+
+    /// The first turn that is not before `earliest`.
+    fn turn_from(&self, earliest: Raw) -> Raw {
+        let poll = self.turns.poll.as_nanos().max(1);
+        let part = i128::from(self.pace.phase.as_nanos()) * i128::from(self.turns.width.as_nanos());
+        let within = part / i128::from(self.pace.poll.as_nanos().max(1));
+        let place = self.turns.from + Span::from_nanos(i64::try_from(within).unwrap_or(0));
+        let before = (earliest - place) - Span::from_nanos(1);
+        let turns = before.as_nanos().div_euclid(poll).saturating_add(1);
+        Raw::from_nanos(turns.saturating_mul(poll)) + place
     }
 
     /// When to ask after `exchange`, if it tells whole seconds: at once in a search, else near the next turn.
@@ -378,6 +418,8 @@ fn quick(pace: &Pace) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    mod turns;
+
     use super::*;
     use crate::engine::time::Utc;
 

@@ -25,6 +25,7 @@ fn source(name: &str) -> SourceSettings {
         name: name.into(),
         operator: name.into(),
         poll: CYCLE,
+        max_poll: CYCLE,
         prefer: false,
         noselect: false,
         coarse: false,

@@ -116,7 +116,7 @@ pub struct Source {
     pub reason: Option<String>,
     /// Why it has its tally: null of the best and of those that count like it.
     pub verdict: Option<String>,
-    /// Time between polls.
+    /// Time between polls, as it is now while it answers.
     pub poll_ns: i64,
     /// The last eight polls, the newest in bit 0, a one for each that gave a sample. People write it in octal.
     pub reach: u8,

@@ -116,6 +116,7 @@ fn settings() -> Settings {
         name: name.into(),
         operator: name.into(),
         poll: CYCLE,
+        max_poll: CYCLE,
         prefer: false,
         noselect: false,
         coarse: false,

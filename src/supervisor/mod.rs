@@ -269,6 +269,7 @@ impl<W: World> Supervisor<W> {
                 .broken(broken, self.engine.next_cycle(), now.pair.raw);
             self.ledger.resets += 1;
             self.engine.forget(now.pair.raw);
+            self.roster.follow(self.engine.turns());
             self.roster.wake();
         }
         now.pair
@@ -284,6 +285,7 @@ impl<W: World> Supervisor<W> {
         let Some(mut snapshot) = self.engine.cycle(clock.raw) else {
             return;
         };
+        self.roster.follow(self.engine.turns());
         self.measurements.cycle_ended(due, snapshot.at, clock.raw);
         self.journal.decided(&snapshot);
         let silence = self.engine.silence();

@@ -6,6 +6,7 @@
 use super::World;
 use crate::config::Source as SourceConfig;
 use crate::engine::passage::Silence;
+use crate::engine::poll::Turns;
 use crate::engine::source::{LEAST_APART, Pace, Source};
 use crate::engine::time::{Raw, Span};
 use crate::engine::{SourceId, SourceSettings};
@@ -269,6 +270,19 @@ impl Roster {
         failures
     }
 
+    /// Tells the pollers when their sources are to be asked.
+    pub(super) fn follow(&self, turns: impl Iterator<Item = (SourceId, Turns)>) {
+        for (id, turns) in turns {
+            if let Some(entry) = self.entries.iter().find(|entry| entry.id == id) {
+                entry.handle.turns.send_if_modified(|before| {
+                    let is_news = *before != Some(turns);
+                    *before = Some(turns);
+                    is_news
+                });
+            }
+        }
+    }
+
     /// Has every source asked at once.
     pub(super) fn wake(&self) {
         for entry in &self.entries {
@@ -336,6 +350,7 @@ pub(super) fn settings(id: SourceId, source: &SourceConfig) -> SourceSettings {
         name: source.name.clone(),
         operator: source.operator.clone(),
         poll: source.min_poll,
+        max_poll: source.max_poll,
         prefer: source.prefer,
         noselect: source.noselect,
         // One of a kind that is not known has no samples.
@@ -344,11 +359,13 @@ pub(super) fn settings(id: SourceId, source: &SourceConfig) -> SourceSettings {
 }
 
 /// The pace of a source. Each has its turn at its own place in the poll interval: multiples of the golden ratio keep apart however
-/// many there are and whichever come and go.
+/// many there are and whichever come and go. Nobody's place is at the ends: if the interval is that of the cycles, a supervisor that
+/// has something else to say at the beginning of one comes in time, and so does the reply before the end.
 fn pace(source: &SourceConfig, id: SourceId) -> Pace {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let place = id.0.wrapping_mul(GOLDEN).wrapping_add(1 << 63);
-    let phase = (i128::from(source.min_poll.as_nanos()) * i128::from(place)) >> 64;
+    let all = i128::from(source.min_poll.as_nanos());
+    let phase = all / 16 + ((all * i128::from(place) * 13 / 16) >> 64);
     Pace {
         poll: source.min_poll,
         max_poll: source.max_poll,

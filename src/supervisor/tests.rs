@@ -3,6 +3,7 @@
 mod found;
 mod kept;
 mod leap_second;
+mod turns;
 mod watchdog;
 
 use super::*;

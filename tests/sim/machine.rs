@@ -11,6 +11,7 @@ use crate::upstream::{Outcome, Upstream};
 use std::collections::VecDeque;
 use webntpd::engine::estimate::Prior;
 use webntpd::engine::leap::List;
+use webntpd::engine::poll::Turns;
 use webntpd::engine::snapshot::{Decision, NoDecision};
 use webntpd::engine::source::{Action, Pace, Report, Source, Ticket};
 use webntpd::engine::time::{Raw, Span};
@@ -20,7 +21,6 @@ use webntpd::sys::continuity::Continuity;
 
 // As the supervisor has them.
 const MAX_BOUND: Span = Span::from_millis(1_500);
-const MAX_POLL: Span = Span::from_secs(64);
 const START_APART: Span = Span::from_millis(100);
 const BURST: u32 = 3;
 const PANIC_BACK_OFF: Span = Span::from_secs(1);
@@ -72,6 +72,9 @@ struct Poller {
     waits_until: Raw,
     asked: Option<(Ticket, Outcome)>,
     woken: bool,
+    /// When to ask, if it has been told and has not looked yet.
+    told: Option<Turns>,
+    follows: Option<Turns>,
     panics: u32,
 }
 
@@ -92,7 +95,7 @@ impl<'a> Machine<'a> {
                 let poll = upstream.poll;
                 let pace = Pace {
                     poll,
-                    max_poll: poll.max(MAX_POLL),
+                    max_poll: upstream.max_poll,
                     phase: Span::from_nanos(poll.times(2 * k + 1).as_nanos() / (2 * count as i64)),
                     burst: BURST,
                     coarse: upstream.coarse,
@@ -105,6 +108,8 @@ impl<'a> Machine<'a> {
                     waits_until: first,
                     asked: None,
                     woken: false,
+                    told: None,
+                    follows: None,
                     panics: 0,
                 }
             })
@@ -188,6 +193,8 @@ impl<'a> Machine<'a> {
             // Both may be ready at once; then chance decides which one it is.
             poller.woken = false;
             poller.source.wake(now);
+        } else if let Some(turns) = poller.told.take() {
+            poller.source.follow(turns, now);
         }
         loop {
             poller.source.hush(self.engine.silence());
@@ -203,6 +210,10 @@ impl<'a> Machine<'a> {
                     if poller.woken {
                         poller.woken = false;
                         poller.source.wake(now);
+                        continue;
+                    }
+                    if let Some(turns) = poller.told.take() {
+                        poller.source.follow(turns, now);
                         continue;
                     }
                     self.oracle.waits(k, now, until);
@@ -231,6 +242,7 @@ impl<'a> Machine<'a> {
         let first = now + PANIC_BACK_OFF.times(1 << poller.panics.min(6));
         poller.panics += 1;
         poller.source = Source::new(poller.pace, first, self.random.bits());
+        poller.told = poller.follows;
         poller.upstream.kept = None;
         poller.turn = first;
         poller.waits_until = first;
@@ -259,7 +271,21 @@ impl<'a> Machine<'a> {
         if self.continuity.check(readings).is_some() {
             self.engine.forget(now);
             self.oracle.forgot(now);
+            self.follow(now);
             self.wake(now);
+        }
+    }
+
+    fn follow(&mut self, now: Raw) {
+        for (id, turns) in self.engine.turns() {
+            let poller = &mut self.pollers[id.0 as usize];
+            if poller.follows.replace(turns) == Some(turns) {
+                continue;
+            }
+            poller.told = Some(turns);
+            if poller.asked.is_none() {
+                poller.turn = poller.turn.min(now + self.random.lateness());
+            }
         }
     }
 
@@ -279,6 +305,7 @@ impl<'a> Machine<'a> {
             self.report(source, report);
         }
         if let Some(mut snapshot) = self.engine.cycle(now) {
+            self.follow(now);
             let silence = self.engine.silence();
             if silence.is_some_and(|silence| silence.forbids(snapshot.at, now)) {
                 snapshot.outcome = Err(NoDecision::LeapSecond);
@@ -314,6 +341,7 @@ fn settings(world: &World) -> Settings {
                 upstream.operator.clone()
             },
             poll: upstream.poll,
+            max_poll: upstream.max_poll,
             prefer: false,
             noselect: upstream.noselect,
             coarse: upstream.coarse,

@@ -21,6 +21,7 @@ mod oracle;
 mod oscillator;
 mod path;
 mod random;
+mod requests;
 mod restart;
 mod scenario;
 mod server;

@@ -14,7 +14,7 @@ use webntpd::engine::filter::{CAPACITY, MEMORY};
 use webntpd::engine::leap::Leap;
 use webntpd::engine::select::COARSE_MARGIN;
 use webntpd::engine::snapshot::{Decision, NoDecision, Snapshot, Tally, Unusable};
-use webntpd::engine::source::Pace;
+use webntpd::engine::source::{Aftermath, Pace};
 use webntpd::engine::time::{Raw, Span, Theta};
 use webntpd::engine::{Engine, Settings};
 use webntpd::output::Sample;
@@ -71,6 +71,8 @@ pub(crate) struct Seen {
     pub(crate) tallies: Vec<(f64, Vec<Tally>)>,
     /// The estimates of all decisions, whoever voted.
     pub(crate) published: Vec<(Raw, Theta)>,
+    /// For each source, when it was asked (seconds from the start), but for tries on a connection that it had closed.
+    pub(crate) asked: Vec<Vec<f64>>,
 }
 
 /// A decision beside the truth.
@@ -116,6 +118,7 @@ impl<'a> Oracle<'a> {
             seen: Seen {
                 falseticker: vec![0; count],
                 survived: vec![0; count],
+                asked: vec![Vec::new(); count],
                 ..Seen::default()
             },
         }
@@ -128,11 +131,16 @@ impl<'a> Oracle<'a> {
 
     pub(crate) fn asked(&mut self, source: usize, now: Raw) {
         self.seen.asked_near += usize::from(self.is_near(now));
+        let at_s = (now - Oscillator::start()).as_secs_f64();
+        self.seen.asked[source].push(at_s);
         let fault = self.sources[source].manners.asked(now);
         self.record(now, source, fault);
     }
 
     pub(crate) fn answered(&mut self, source: usize, outcome: &Outcome, now: Raw) {
+        if matches!(&outcome.result, Err(failure) if failure.connection == Aftermath::Stale) {
+            self.seen.asked[source].pop();
+        }
         let fault = self.sources[source].manners.answered(outcome, now);
         self.record(now, source, fault);
         if let Ok(exchange) = &outcome.result

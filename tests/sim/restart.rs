@@ -81,7 +81,7 @@ fn worth(name: &str, upstreams: impl Fn(&mut Random) -> Vec<Upstream>) -> (f64, 
 fn over_the_internet_a_known_rate_carries_the_time_on_through_the_first_minutes() {
     let (now, later) = worth("internet", |random| {
         (0..3)
-            .map(|_| Upstream::honest(Path::any(random)))
+            .map(|_| Upstream::honest(Path::any(random)).at_a_fixed_poll())
             .collect()
     });
     assert!(now > 1.15 && later > 3.0, "{now} {later}");
@@ -96,7 +96,7 @@ fn in_a_lan_a_known_rate_carries_the_time_on_through_the_first_minutes() {
             ..Server::default()
         };
         (0..3)
-            .map(|_| Upstream::new(Path::of(0.1, 0.1), server.clone()))
+            .map(|_| Upstream::new(Path::of(0.1, 0.1), server.clone()).at_a_fixed_poll())
             .collect()
     });
     assert!(now > 2.5 && later > 6.0, "{now} {later}");

@@ -13,11 +13,14 @@ const DEADLINE: Span = Span::from_secs(5);
 
 /// What is allowed for seconds that are told too late, as the protocol does.
 const DATE_STALE: Span = Span::from_millis(20);
+/// As the configuration has it.
+const MAX_POLL: Span = Span::from_secs(64);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
     pub(crate) operator: String,
     pub(crate) poll: Span,
+    pub(crate) max_poll: Span,
     pub(crate) coarse: bool,
     pub(crate) noselect: bool,
     pub(crate) path: Path,
@@ -47,6 +50,7 @@ impl Upstream {
         Self {
             operator: String::new(),
             poll: Span::from_secs(16),
+            max_poll: MAX_POLL,
             coarse: false,
             noselect: false,
             path,
@@ -62,7 +66,20 @@ impl Upstream {
 
     pub(crate) fn polled_every(self, seconds: i64) -> Self {
         let poll = Span::from_secs(seconds);
-        Self { poll, ..self }
+        let max_poll = poll.max(MAX_POLL);
+        Self {
+            poll,
+            max_poll,
+            ..self
+        }
+    }
+
+    /// As often as ever, however calm all is.
+    pub(crate) fn at_a_fixed_poll(self) -> Self {
+        Self {
+            max_poll: self.poll,
+            ..self
+        }
     }
 
     pub(crate) fn run_by(self, operator: &str) -> Self {

@@ -382,6 +382,7 @@ fn the_truth_is_never_outside_a_published_bound() {
             name: format!("fake-{k}"),
             operator: format!("fake-{k}"),
             poll: Span::from_secs(1),
+            max_poll: Span::from_secs(1),
             prefer: false,
             noselect: false,
             coarse: false,

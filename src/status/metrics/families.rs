@@ -252,7 +252,7 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "webntpd_source_poll_interval_seconds",
         kind: Gauge,
-        help: "Time between two polls of the source while it answers; one that fails is asked more rarely.",
+        help: "Time between two polls of the source, as it is now while it answers; one that fails is asked more rarely.",
         samples: |scene, out| each(scene, out, |source| Some(Nano(source.poll_ns))),
     },
     Family {

@@ -84,6 +84,7 @@ fn engine(sources: &[(&str, Server)]) -> Engine {
             name: (*name).into(),
             operator: (*name).into(),
             poll: CYCLE,
+            max_poll: CYCLE,
             prefer: false,
             noselect: false,
             coarse: server.resolution == SECOND,

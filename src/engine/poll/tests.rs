@@ -1,0 +1,327 @@
+//! How polls grow and fall. What a source says is made up here; `tests/sim` has real estimates.
+
+use super::*;
+use crate::engine::SourceId;
+use crate::engine::bound::{Bound, Fit, Interval};
+use crate::engine::time::{Rate, Theta};
+
+const CYCLE: Span = Span::from_secs(16);
+
+/// What a source is heard of in a cycle.
+#[derive(Clone, Copy)]
+struct Heard {
+    tally: Tally,
+    /// How far its estimate is off what it should be, how sure it says that it is, and of its rate.
+    off_us: i64,
+    error_us: i64,
+    rate_ppb: i64,
+    rate_error_ppb: i64,
+    misfits: usize,
+    /// Whether it does not answer when it is asked.
+    is_silent: bool,
+}
+
+/// Sure enough of its rate for any poll.
+const CALM: Heard = Heard {
+    tally: Tally::Survivor,
+    off_us: 0,
+    error_us: 100,
+    rate_ppb: 0,
+    rate_error_ppb: 10,
+    misfits: 0,
+    is_silent: false,
+};
+
+struct Rig {
+    settings: Vec<SourceSettings>,
+    pacings: Vec<Pacing>,
+    newest: Vec<Raw>,
+    cycles: i64,
+    has_majority: bool,
+}
+
+impl Rig {
+    /// Sources with these shortest and longest polls (seconds).
+    fn new(polls: &[(i64, i64)]) -> Self {
+        let settings = |(poll, max_poll): &(i64, i64)| SourceSettings {
+            id: SourceId(0),
+            name: String::new(),
+            operator: String::new(),
+            poll: Span::from_secs(*poll),
+            max_poll: Span::from_secs(*max_poll),
+            prefer: false,
+            noselect: false,
+            coarse: false,
+        };
+        Self {
+            settings: polls.iter().map(settings).collect(),
+            pacings: polls.iter().map(|_| Pacing::default()).collect(),
+            newest: vec![Raw::from_nanos(0); polls.len()],
+            cycles: 0,
+            has_majority: true,
+        }
+    }
+
+    /// A cycle in which each source that has its turn answers.
+    fn cycle(&mut self, heard: &[Heard]) {
+        let begin = Raw::from_nanos(0) + CYCLE.times(self.cycles);
+        self.cycles += 1;
+        for (k, heard) in heard.iter().enumerate() {
+            let turns = self.pacings[k].turns(CYCLE, &self.settings[k]);
+            let places = rota::places(CYCLE, turns.poll).unwrap_or(1) as i64;
+            let place = turns.from.as_nanos() / CYCLE.as_nanos();
+            if !heard.is_silent && (self.cycles - 1) % places == place {
+                self.newest[k] = begin + CYCLE.half();
+            }
+        }
+        let newest = self.newest.iter();
+        let readings: Vec<Reading> = newest
+            .zip(heard)
+            .map(|(newest, heard)| reading(*newest, heard))
+            .collect();
+        let sources = self.settings.iter().zip(&mut self.pacings).zip(&readings);
+        let mut paced: Vec<Paced<'_>> = sources
+            .zip(heard)
+            .map(|(((settings, pacing), reading), heard)| Paced {
+                settings,
+                reading: Some(reading),
+                tally: heard.tally,
+                pacing,
+            })
+            .collect();
+        pace(CYCLE, begin + CYCLE, self.has_majority, &mut paced);
+    }
+
+    fn cycles(&mut self, count: usize, heard: &[Heard]) {
+        for _ in 0..count {
+            self.cycle(heard);
+        }
+    }
+
+    /// The polls (seconds).
+    fn polls(&self) -> Vec<i64> {
+        let sources = self.settings.iter().zip(&self.pacings);
+        sources
+            .map(|(settings, pacing)| pacing.poll(settings).as_nanos() / 1_000_000_000)
+            .collect()
+    }
+}
+
+fn reading(newest: Raw, heard: &Heard) -> Reading {
+    let theta = Theta::from_nanos(heard.off_us * 1_000);
+    let apart = Span::from_millis(10);
+    Reading {
+        fit: Fit {
+            bound: Bound {
+                lo: theta - apart,
+                hi: theta + apart,
+            },
+            rates: Interval {
+                lo: Rate::from_ppm(-1),
+                hi: Rate::from_ppm(1),
+            },
+        },
+        estimate: Estimate {
+            theta,
+            rate: Rate::from_ppb(heard.rate_ppb),
+            error: Span::from_micros(heard.error_us),
+            rate_error: Rate::from_ppb(heard.rate_error_ppb),
+            jitter: Span::ZERO,
+        },
+        newest,
+        delay: apart,
+        leap: None,
+        misfits: heard.misfits,
+    }
+}
+
+#[test]
+fn polls_grow_step_by_step_while_all_is_as_expected() {
+    let mut rig = Rig::new(&[(16, 64); 4]);
+    assert_eq!(rig.polls(), [16; 4]);
+    // All is to be calm for eight times as long.
+    rig.cycles(16, &[CALM; 4]);
+    assert_eq!(rig.polls(), [16; 4]);
+    rig.cycle(&[CALM; 4]);
+    assert_eq!(rig.polls(), [32; 4]);
+    rig.cycles(14, &[CALM; 4]);
+    assert_eq!(rig.polls(), [32; 4]);
+    rig.cycles(4, &[CALM; 4]);
+    assert_eq!(rig.polls(), [64; 4]);
+    rig.cycles(100, &[CALM; 4]);
+    assert_eq!(rig.polls(), [64; 4], "max-poll");
+}
+
+#[test]
+fn one_source_alone_and_one_with_a_fixed_poll_are_asked_as_ever() {
+    let mut rig = Rig::new(&[(16, 64)]);
+    rig.cycles(200, &[CALM]);
+    assert_eq!(rig.polls(), [16]);
+    let mut rig = Rig::new(&[(16, 16), (64, 64), (16, 64)]);
+    rig.cycles(200, &[CALM; 3]);
+    assert_eq!(rig.polls(), [16, 64, 64]);
+}
+
+#[test]
+fn a_poll_grows_no_longer_than_the_rate_is_known_for() {
+    // A tenth of the error is 10 us: 48 s.
+    let known = Heard {
+        rate_error_ppb: 208,
+        ..CALM
+    };
+    let mut rig = Rig::new(&[(16, 16), (16, 64)]);
+    rig.cycles(200, &[CALM, known]);
+    assert_eq!(rig.polls(), [16, 32]);
+    // For 32 s it is too long, but not by much; then by more.
+    let worse = Heard {
+        rate_error_ppb: 600,
+        ..CALM
+    };
+    rig.cycles(20, &[CALM, worse]);
+    assert_eq!(rig.polls(), [16, 32]);
+    let much_worse = Heard {
+        rate_error_ppb: 700,
+        ..CALM
+    };
+    rig.cycles(20, &[CALM, much_worse]);
+    assert_eq!(rig.polls(), [16, 16]);
+}
+
+/// Four that are asked rarely.
+fn rare() -> Rig {
+    let mut rig = Rig::new(&[(16, 64); 4]);
+    rig.cycles(200, &[CALM; 4]);
+    assert_eq!(rig.polls(), [64; 4]);
+    rig
+}
+
+#[test]
+fn all_fall_when_an_estimate_moves_by_more_than_it_should() {
+    let moved = |off_us| Heard { off_us, ..CALM };
+    let mut rig = rare();
+    rig.cycle(&[CALM, moved(240), CALM, CALM]);
+    assert_eq!(rig.polls(), [64; 4]);
+    let mut rig = rare();
+    rig.cycle(&[CALM, moved(-260), CALM, CALM]);
+    assert_eq!(rig.polls(), [16; 4]);
+    rig.cycles(200, &[CALM, moved(-260), CALM, CALM]);
+    assert_eq!(rig.polls(), [64; 4], "they grow again");
+    // What has no say tells nothing of the others.
+    let aside = |off_us| Heard {
+        tally: Tally::Outlier,
+        ..moved(off_us)
+    };
+    let mut rig = Rig::new(&[(16, 64); 5]);
+    let four = |last| [CALM, CALM, CALM, CALM, last];
+    rig.cycles(200, &four(aside(0)));
+    rig.cycle(&four(aside(1_000)));
+    assert_eq!(rig.polls(), [64, 64, 64, 64, 16]);
+}
+
+#[test]
+fn all_fall_when_a_rate_has_become_another_one_by_and_by() {
+    let mut rig = rare();
+    let mut fell_at = None;
+    for cycle in 0..200 {
+        let rate_ppb = (cycle / 8).min(4) * 10;
+        rig.cycle(&[CALM, Heard { rate_ppb, ..CALM }, CALM, CALM]);
+        if rig.polls() == [16; 4] {
+            fell_at = fell_at.or(Some(rate_ppb));
+        }
+    }
+    assert_eq!(fell_at, Some(30), "more than 2.5 standard errors");
+    assert_eq!(rig.polls(), [64; 4], "nothing has changed since");
+}
+
+#[test]
+fn all_fall_when_there_is_no_majority() {
+    let mut rig = rare();
+    rig.has_majority = false;
+    rig.cycle(&[CALM; 4]);
+    assert_eq!(rig.polls(), [16; 4]);
+}
+
+#[test]
+fn who_contradicts_its_own_past_falls_and_the_others_go_on() {
+    let misfit = Heard { misfits: 1, ..CALM };
+    let mut rig = rare();
+    rig.cycle(&[CALM, CALM, misfit, CALM]);
+    assert_eq!(rig.polls(), [64, 64, 16, 64]);
+}
+
+#[test]
+fn who_does_not_answer_in_time_falls_and_others_fill_its_cycles() {
+    let silent = Heard {
+        is_silent: true,
+        ..CALM
+    };
+    let mut rig = rare();
+    rig.cycles(6, &[silent, CALM, CALM, CALM]);
+    assert_eq!(rig.polls(), [16, 32, 64, 64]);
+    rig.cycle(&[CALM; 4]);
+    assert_eq!(
+        rig.polls(),
+        [16, 32, 64, 64],
+        "it is not counted on at once"
+    );
+    rig.cycles(200, &[CALM; 4]);
+    assert_eq!(rig.polls(), [64; 4]);
+}
+
+#[test]
+fn who_has_no_say_is_asked_rarely_and_falls_when_it_has_one() {
+    for tally in [Tally::Falseticker, Tally::Unusable(Unusable::NoSelect)] {
+        let aside = Heard {
+            tally,
+            rate_error_ppb: 20_000,
+            ..CALM
+        };
+        let mut rig = Rig::new(&[(16, 16), (16, 64)]);
+        rig.cycles(200, &[CALM, aside]);
+        assert_eq!(rig.polls(), [16, 64]);
+        rig.cycle(&[CALM, CALM]);
+        assert_eq!(rig.polls(), [16, 16]);
+    }
+}
+
+#[test]
+fn who_cannot_be_used_falls() {
+    let unusable = Heard {
+        tally: Tally::Unusable(Unusable::TooUncertain),
+        ..CALM
+    };
+    let mut rig = rare();
+    rig.cycle(&[CALM, unusable, CALM, CALM]);
+    assert_eq!(rig.polls()[1], 16);
+}
+
+#[test]
+fn a_poll_that_becomes_shorter_makes_nobody_stale() {
+    let mut rig = rare();
+    rig.has_majority = false;
+    rig.cycle(
+        &[Heard {
+            is_silent: true,
+            ..CALM
+        }; 4],
+    );
+    let slowest = |rig: &Rig| rig.pacings[0].slowest(&rig.settings[0]);
+    assert_eq!((rig.polls()[0], slowest(&rig)), (16, Span::from_secs(64)));
+    rig.cycle(&[CALM; 4]);
+    assert_eq!(slowest(&rig), CYCLE, "until it has answered");
+}
+
+#[test]
+fn another_range_is_obeyed_at_once() {
+    let mut rig = rare();
+    for settings in &mut rig.settings {
+        settings.max_poll = Span::from_secs(32);
+    }
+    rig.cycle(&[CALM; 4]);
+    assert_eq!(rig.polls(), [32; 4]);
+    for settings in &mut rig.settings {
+        settings.poll = Span::from_secs(64);
+        settings.max_poll = Span::from_secs(64);
+    }
+    assert_eq!(rig.polls(), [64; 4], "before a cycle has ended");
+}

@@ -95,7 +95,7 @@ impl<'a> Machine<'a> {
                 let poll = upstream.poll;
                 let pace = Pace {
                     poll,
-                    max_poll: upstream.max_poll,
+                    max_poll: upstream.max_poll.max(upstream.poll),
                     phase: Span::from_nanos(poll.times(2 * k + 1).as_nanos() / (2 * count as i64)),
                     burst: BURST,
                     coarse: upstream.coarse,
@@ -341,7 +341,7 @@ fn settings(world: &World) -> Settings {
                 upstream.operator.clone()
             },
             poll: upstream.poll,
-            max_poll: upstream.max_poll,
+            max_poll: upstream.max_poll.max(upstream.poll),
             prefer: false,
             noselect: upstream.noselect,
             coarse: upstream.coarse,

@@ -14,6 +14,9 @@ pub struct Answer {
     pub sent: Raw,
     /// The body of the HTTP reply, or the WebSocket message.
     pub body: Vec<u8>,
+    /// Whether the server may have sent it before it was asked, as a greeting: the first message of a WebSocket is nobody's reply
+    /// for certain.
+    pub may_greet: bool,
     /// The fields of the reply's head; none over WebSocket.
     fields: HeaderMap,
     /// When the head was here.
@@ -28,6 +31,7 @@ impl Answer {
         Self {
             sent,
             body: Vec::new(),
+            may_greet: false,
             fields,
             head,
             arrivals: Vec::new(),

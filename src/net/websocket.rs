@@ -83,10 +83,11 @@ impl Client {
         self.whole = false;
         let stamps = Arc::clone(&self.stamps);
         stamps.arm();
-        let answer = deadlines
+        let mut answer = deadlines
             .reply(&stamps, self.ask(text))
             .await
             .map_err(|error| error.on_warm(warm))?;
+        answer.may_greet = !warm;
         self.whole = true;
         self.warm = true;
         Ok(answer)

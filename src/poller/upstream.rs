@@ -142,6 +142,9 @@ impl Upstream {
                 &Plausible::release(),
             )
             .map_err(refused)?;
+        if answer.may_greet && !reading.echoes {
+            return Err(refused(Refusal::Unsolicited));
+        }
         let arrived_before = reading.server.arrived_before + offset;
         let departed_after = reading.server.departed_after + offset;
         Ok(Exchange::new(

@@ -45,6 +45,8 @@ pub struct Reading {
     pub server: ServerBounds,
     /// Where the stamp stands: once it was here, the server had read its clock.
     pub place: Place,
+    /// Whether it names the request that it answers.
+    pub echoes: bool,
     /// What the server says about leap seconds, if anything.
     pub leap: Option<LeapNotice>,
     /// The same from a server that says no more than whether one comes today.
@@ -222,12 +224,14 @@ impl Kind {
             place: Place::Body {
                 end: reply.stamp_end,
             },
+            echoes: reply.echoes,
             leap: reply.leap,
             warning: None,
         };
         let head = |stamp: DecimalSeconds| Reading {
             server: bounds(stamp, rounding),
             place: Place::Head,
+            echoes: false,
             leap: None,
             warning: None,
         };
@@ -254,6 +258,7 @@ impl Kind {
                 Ok(Reading {
                     server,
                     place: Place::Body { end: body.len() },
+                    echoes: true,
                     leap: None,
                     warning: Some(warning),
                 })

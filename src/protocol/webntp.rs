@@ -35,6 +35,8 @@ pub struct Reply {
     /// Offset in the body just behind the last digit of the stamp: once that digit is here, the stamp
     /// had been taken before.
     pub stamp_end: usize,
+    /// Whether it names the request that it answers.
+    pub echoes: bool,
     /// What the server says about leap seconds, if it has a list.
     pub leap: Option<LeapNotice>,
 }
@@ -66,8 +68,9 @@ struct Known<'a> {
 /// contradicts itself by more than a second is not believed.
 pub fn parse(body: &[u8], it: &str, plausible: &Plausible) -> Result<Reply, Refusal> {
     let known = Known::read(body)?;
-    check_echo(known.it.ok_or(Refusal::Missing { member: "it" })?, it)?;
-    known.reply(("st", known.st), ("time", known.time), plausible)
+    let echoes = check_echo(known.it.ok_or(Refusal::Missing { member: "it" })?, it)?;
+    let reply = known.reply(("st", known.st), ("time", known.time), plausible)?;
+    Ok(Reply { echoes, ..reply })
 }
 
 /// Reads a reply in htptime's dialect. The request carried no time, so an echo can only be 0.
@@ -122,6 +125,7 @@ impl<'a> Known<'a> {
         Ok(Reply {
             stamp,
             stamp_end,
+            echoes: false,
             leap: self.leap_notice()?,
         })
     }
@@ -183,17 +187,17 @@ fn integer<T: std::str::FromStr + Default>(
     }
 }
 
-/// Refuses an echo that is neither ours, compared as a number, nor 0 ("I could not read your query").
-fn check_echo(value: Value<'_>, ours: &str) -> Result<(), Refusal> {
+/// Refuses an echo that is neither ours, compared as a number, nor 0 ("I could not read your query"). Whether it is ours.
+fn check_echo(value: Value<'_>, ours: &str) -> Result<bool, Refusal> {
     let (theirs, _) = decimal("it", value)?;
     if theirs.instant == Utc::from_nanos(0) {
-        return Ok(());
+        return Ok(false);
     }
     let tolerance = theirs.resolution.clamp(ECHO_TOLERANCE, ECHO_TOLERANCE_MAX);
     let same = DecimalSeconds::parse(ours.as_bytes())
         .is_ok_and(|ours| (theirs.instant - ours.instant).abs() <= tolerance);
     if same {
-        return Ok(());
+        return Ok(true);
     }
     let theirs = match value {
         Value::Number(number) => number.text,
@@ -251,6 +255,7 @@ mod tests {
                     resolution: Span::from_micros(1),
                 },
                 stamp_end: body.find(",\"time\"").expect("it is there"),
+                echoes: true,
                 leap: Some(LeapNotice {
                     tai_utc_before: 36,
                     next: Utc::from_secs(1_483_228_800),

@@ -18,6 +18,9 @@ use crate::host::process::Process;
 use crate::host::{deadline, sandbox, webntpd};
 
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How many it takes until `http-date` is settled.
+const QUESTIONS: usize = 4;
 const DIR: &str = "/run/webntpd";
 const LOG: &str = "/run/webntpd/measurements.jsonl";
 
@@ -139,13 +142,15 @@ fn what_a_server_of_any_kind_speaks_is_found_measured_and_said_once() {
                 .map(|served| served.read_raw_ns)
                 .collect();
             let apart = times.windows(2).map(|pair| pair[1] - pair[0]);
+            // Once that is settled, the edge of a second is searched for with two a second.
+            let dialect = fake.setup().dialect;
+            let allowed = match dialect {
+                Dialect::HttpDate => apart.take(QUESTIONS).min(),
+                _ => apart.min(),
+            };
             // A turn of a busy machine: the second is counted where the request is sent.
-            let least = apart.min().expect("more than one");
-            assert!(
-                least > SECOND_NS * 9 / 10,
-                "{least} {:?}",
-                fake.setup().dialect
-            );
+            let least = allowed.expect("more than one");
+            assert!(least > SECOND_NS * 9 / 10, "{least} {dialect:?}");
         }
     });
 }

@@ -228,7 +228,8 @@ fn what_leaves_the_time_as_it_is_does_no_harm() {
         }
         let mut daemon = webntpd::start(Path::new("/run/webntpd"), &configuration(&cases));
         wait_lines(&daemon, &cases, |case, line| match case.verdict {
-            Verdict::Used(_) => line.ends_with(": answers"),
+            // Over a WebSocket the first reply without an echo is not used: it may be a greeting.
+            Verdict::Used(_) => line.ends_with(": answers") || line.ends_with(": answers again"),
             _ => true,
         });
         for Case { fault, fake, .. } in &cases {

@@ -12,14 +12,15 @@ use webntpd::engine::time::{Span, Theta};
 use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
 use webntpd::net::{Target, Tls};
 use webntpd::poller::{Upstream, UpstreamSettings};
+use webntpd::protocol::refusal::Refusal;
 use webntpd::sys::clock::raw_now;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::fake::{
-    self, Authority, Cut, Delay, Echo, Face, FakeUpstream, Framing, HttpShape, Interim, JsonShape,
-    KnownClock, Order, Path, Place, Rounding, STRANGERS, Setup, Tickets, WebSocketShape,
+    self, Authority, Cut, Delay, Echo, Face, FakeUpstream, Fault, Framing, HttpShape, Interim,
+    JsonShape, KnownClock, Order, Path, Place, Rounding, STRANGERS, Setup, Tickets, WebSocketShape,
 };
 
 /// Exchanges with each of the fakes below.
@@ -52,6 +53,21 @@ fn upstream_with(
         Arc::new(Tls::new(roots.into_iter().collect())),
         settings,
     )
+}
+
+#[test]
+fn the_first_message_of_a_websocket_is_no_reply_unless_it_names_the_question() {
+    let fake = FakeUpstream::start(Setup {
+        fault: Some(Fault::ItZero),
+        ..Setup::honest()
+    });
+    let mut upstream = upstream(&fake, "ws");
+    block_on(async {
+        let greeting = upstream.exchange().await.expect_err("it may be a greeting");
+        assert_eq!(greeting.refusal(), Some(&Refusal::Unsolicited));
+        let second = upstream.exchange().await.expect("it answers the second");
+        assert!(holds(&fake, &second), "{second:?}");
+    });
 }
 
 fn holds(fake: &FakeUpstream, exchange: &Exchange) -> bool {

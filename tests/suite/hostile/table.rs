@@ -172,9 +172,7 @@ fn websocket(fault: &Fault) -> Option<Verdict> {
         Fault::Html | Fault::HugeBody(_) => Refused("status 200 instead of a WebSocket"),
         Fault::StallBeforeHeaders => Refused("no end of the WebSocket handshake within 1 s"),
         Fault::BinaryFrame => Refused("a binary WebSocket message"),
-        Fault::UnsolicitedReply => Either(
-            "it is told from the reply only if it is there before the question has left; its echo is 0",
-        ),
+        Fault::UnsolicitedReply => Refused("a reply that answers no request"),
         Fault::OversizeFrame | Fault::FragmentedOversize => {
             Refused("a WebSocket message above 1 KiB")
         }

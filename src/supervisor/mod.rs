@@ -411,16 +411,14 @@ impl<W: World> Supervisor<W> {
         for (name, kind) in self.roster.found() {
             self.measurements.settled(name, kind, now);
         }
+        if let Some(list) = self.leap_seconds.list {
+            self.measurements.leap_list(Some(list), now);
+        }
         self.ledger.reconfigure(&config, self.roster.ids());
         self.roster.hush(self.engine.silence());
         // Also where the configuration is as it was: the file may be another.
         self.leap_seconds.found = self.world.leap_seconds(&config);
         let before = std::mem::replace(&mut self.config, config);
-        if before.log.measurements != self.config.log.measurements
-            && let Some(list) = self.leap_seconds.list
-        {
-            self.know_leap_seconds(Some(list), now);
-        }
         Ok((changes, before.differs_from(&self.config)))
     }
 }

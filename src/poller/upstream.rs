@@ -14,7 +14,7 @@ use crate::protocol::finding::Undecided;
 use crate::protocol::kind::Kind;
 use crate::protocol::plausible::Plausible;
 use crate::protocol::refusal::Refusal;
-use crate::protocol::request::Request;
+use crate::protocol::request::{Request, Resource};
 use crate::protocol::stamp::Rounding;
 use crate::sys::clock::system_now;
 use std::pin::Pin;
@@ -189,7 +189,7 @@ impl Upstream {
     }
 
     /// What the server answers to `request`, which measures nothing. Redirects are followed as when measuring, but to no other host:
-    /// whoever answers there may speak anything.
+    /// whoever answers there may speak anything. Where a place of its own leads to says nothing of the URL.
     pub(super) async fn question(&mut self, request: &Request) -> Result<Answer, Error> {
         if self.connection.is_none() {
             self.goal = None;
@@ -199,7 +199,8 @@ impl Upstream {
             let answer = self.connected().await?.exchange(request, &deadlines).await;
             match answer {
                 Err(Error::Moved { goal, .. })
-                    if goal.url().host_str() == self.target.url().host_str() =>
+                    if goal.url().host_str() == self.target.url().host_str()
+                        && !matches!(request.resource, Resource::Path(_)) =>
                 {
                     self.connection = None;
                     self.goal = Some(*goal);

@@ -15,14 +15,15 @@ use crate::protocol::refusal::{Refusal, is_html};
 use crate::protocol::request::Request;
 use crate::protocol::stamp::Rounding;
 
+/// How long a server is left alone that has answered all questions and told no time.
+const NO_TIME_PAUSE: Span = Span::from_secs(600);
+
 /// How far the search for a server's kind has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Finding {
     question: Question,
     /// The URL itself was answered, and not with a time.
     has_page: bool,
-    /// The well-known place was answered as well, and not with a time: portals have something to say to everything.
-    says_anything: bool,
 }
 
 /// Why nothing is settled.
@@ -101,9 +102,6 @@ impl Finding {
                 match could_be(self.question.kinds(), request, fields, body, plausible) {
                     _ if !is_verified && is_page(fields, body) => Err(Undecided::Page),
                     Ok(Some(Kind::HttpDate)) if !self.has_page => Err(Undecided::NoTime),
-                    Ok(Some(Kind::HttpDate)) if self.says_anything && !is_verified => {
-                        Err(Undecided::Page)
-                    }
                     Ok(found) => Ok((found, true)),
                     Err(refusal) => Err(refusal.into()),
                 }
@@ -111,13 +109,20 @@ impl Finding {
             Err(Refusal::Html) if !is_verified => Err(Undecided::Page),
             Err(Refusal::BodyTooLarge | Refusal::Html) if is_verified => Ok((None, true)),
             Err(refusal) if is_a_no(&refusal) => Ok((None, false)),
+            // There is none at the well-known place that is for everybody.
+            Err(refusal)
+                if is_verified && self.question == Question::WellKnown && is_barred(&refusal) =>
+            {
+                Ok((None, false))
+            }
             Err(refusal) => Err(refusal.into()),
         };
         let judged = judged.and_then(|(found, came)| match (found, self.question.next()) {
             (Some(kind), _) => Ok(Some(kind)),
+            // Everybody on the way can send a date.
+            (None, Some(Question::Head)) if !is_verified => Err(Undecided::Page),
             (None, Some(next)) => {
                 self.has_page |= came && self.question.is_for_the_page();
-                self.says_anything |= came && self.question == Question::WellKnown;
                 self.question = next;
                 Ok(None)
             }
@@ -135,7 +140,8 @@ impl Undecided {
     pub fn retry_after(&self) -> Option<Span> {
         match self {
             Self::Refused(refusal) => refusal.retry_after(),
-            Self::Page | Self::NoTime => None,
+            Self::Page => None,
+            Self::NoTime => Some(NO_TIME_PAUSE),
         }
     }
 }
@@ -184,6 +190,18 @@ fn is_a_no(refusal: &Refusal) -> bool {
             code: 400 | 404 | 405 | 406 | 410 | 501,
             ..
         }
+    )
+}
+
+/// Whether a place is for some only, or elsewhere.
+fn is_barred(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Redirect { .. }
+            | Refusal::Status {
+                code: 401 | 403,
+                ..
+            }
     )
 }
 

@@ -333,6 +333,7 @@ impl Engine {
         }
         for state in &mut self.sources {
             state.filter.carry_over(&passage);
+            state.pacing.carry_over();
         }
         self.coming = None;
         self.passed = Some(passage);

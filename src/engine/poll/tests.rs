@@ -199,12 +199,12 @@ fn rare() -> Rig {
 fn all_fall_when_an_estimate_moves_by_more_than_it_should() {
     let moved = |off_us| Heard { off_us, ..CALM };
     let mut rig = rare();
-    rig.cycle(&[CALM, moved(240), CALM, CALM]);
+    rig.cycle(&[CALM, moved(160), CALM, CALM]);
     assert_eq!(rig.polls(), [64; 4]);
     let mut rig = rare();
-    rig.cycle(&[CALM, moved(-260), CALM, CALM]);
+    rig.cycle(&[CALM, moved(-180), CALM, CALM]);
     assert_eq!(rig.polls(), [16; 4]);
-    rig.cycles(200, &[CALM, moved(-260), CALM, CALM]);
+    rig.cycles(200, &[CALM, moved(-180), CALM, CALM]);
     assert_eq!(rig.polls(), [64; 4], "they grow again");
     // What has no say tells nothing of the others.
     let aside = |off_us| Heard {
@@ -229,7 +229,7 @@ fn all_fall_when_a_rate_has_become_another_one_by_and_by() {
             fell_at = fell_at.or(Some(rate_ppb));
         }
     }
-    assert_eq!(fell_at, Some(30), "more than 2.5 standard errors");
+    assert_eq!(fell_at, Some(20), "more than 1.7 standard errors");
     assert_eq!(rig.polls(), [64; 4], "nothing has changed since");
 }
 

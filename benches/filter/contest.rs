@@ -1,4 +1,4 @@
-//! The engine and the references side by side, at one request of each server every 16 s.
+//! The engine and the references side by side, with as many requests of each server.
 
 use crate::figures::{Errors, geometric_mean};
 use crate::oscillator::Oscillator;
@@ -12,12 +12,11 @@ use webntpd::engine::time::{Raw, Span};
 use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
 
 const CYCLE: Span = Span::from_secs(16);
-const CYCLE_S: f64 = 16.0;
 
 /// Whose results the table shows unless others are asked for.
 pub(crate) const SEEDS: Range<u64> = 1..9;
 
-/// go-webntp asks four times, a second apart; with as many requests as the others make, once in four cycles.
+/// go-webntp asks four times, a second apart; with as many requests as the others make, once in four polls.
 const SAMPLES_A_POLL: i64 = 4;
 
 /// What came of one scenario.
@@ -36,7 +35,7 @@ struct Outcome {
 pub(crate) fn print(seeds: Range<u64>) {
     for servers in [1, 3] {
         println!(
-            "\n{servers} server(s), one request of each every 16 s, {} h, the first {} min not counted, seeds {seeds:?}",
+            "\n{servers} server(s), one request of each every 16 s if not told otherwise, {} h, the first {} min not counted, seeds {seeds:?}",
             LENGTH_S / 3_600.0,
             UNCOUNTED_S / 60.0
         );
@@ -66,6 +65,7 @@ pub(crate) fn print(seeds: Range<u64>) {
         );
         let outcomes: Vec<(&Scenario, Outcome)> = ALL
             .iter()
+            .filter(|scenario| scenario.is_for(servers))
             .map(|scenario| (scenario, run(scenario, servers, seeds.clone())))
             .collect();
         for (scenario, outcome) in &outcomes {
@@ -113,19 +113,18 @@ fn run(scenario: &Scenario, servers: usize, seeds: Range<u64>) -> Outcome {
     for seed in seeds {
         let mut random = Random::new(seed);
         let clock = scenario.clock(&mut random);
-        let path = scenario.path();
         let mut contest = Contest {
             scenario,
             clock: &clock,
-            path: &path,
-            engine: engine(servers),
+            paths: (0..servers).map(|server| scenario.path(server)).collect(),
+            engine: engine(servers, scenario.poll),
             filters: vec![ClockFilter::default(); servers],
             quick_means: vec![None; servers],
             ours: random.branch(),
             theirs: random.branch(),
         };
-        for cycle in 1..(LENGTH_S / CYCLE_S) as i64 {
-            contest.cycle(cycle, &mut outcome);
+        for _ in 1..(LENGTH_S / CYCLE.as_secs_f64()) as i64 {
+            contest.cycle(&mut outcome);
         }
     }
     outcome
@@ -135,7 +134,7 @@ fn run(scenario: &Scenario, servers: usize, seeds: Range<u64>) -> Outcome {
 struct Contest<'a> {
     scenario: &'a Scenario,
     clock: &'a Oscillator,
-    path: &'a Path,
+    paths: Vec<Path>,
     engine: Engine,
     filters: Vec<ClockFilter>,
     quick_means: Vec<Option<f64>>,
@@ -145,28 +144,12 @@ struct Contest<'a> {
 }
 
 impl Contest<'_> {
-    fn cycle(&mut self, cycle: i64, outcome: &mut Outcome) {
+    fn cycle(&mut self, outcome: &mut Outcome) {
         let end = self.engine.next_cycle();
-        let start_s = (end - CYCLE - Oscillator::start()).as_secs_f64();
-        let servers = self.filters.len() as i64;
-        for k in 0..self.filters.len() {
-            // As the supervisor spreads them.
-            let phase = CYCLE.times(2 * k as i64 + 1).as_nanos() / (2 * servers);
-            let sent = end - CYCLE + Span::from_nanos(phase);
-            let sample = self
-                .scenario
-                .sample(self.clock, self.path, sent, &mut self.ours);
-            if let Some(sample) = sample {
-                self.filters[k].add(&sample, start_s + CYCLE_S, CYCLE_S);
-                let report = Report::Sample(sample.exchange);
-                self.engine.report(SourceId(k as u64), report);
-            }
-            if cycle % SAMPLES_A_POLL == 0 {
-                let poll = self.poll(sent);
-                if let Some(mean) = mean_of_quick_ones(&poll) {
-                    self.quick_means[k] = Some(mean);
-                }
-            }
+        let start_s = Self::seconds(end - CYCLE);
+        let poll = self.scenario.poll;
+        for turn in (1..=CYCLE.as_nanos() / poll.as_nanos()).rev() {
+            self.ask(end - poll.times(turn));
         }
         let snapshot = self.engine.cycle(end).expect("it is due");
         if start_s < UNCOUNTED_S {
@@ -190,31 +173,59 @@ impl Contest<'_> {
         outcome
             .quick_mean
             .add(means.iter().sum::<f64>() / means.len().max(1) as f64);
-        if let Some(offset_s) = combined(&self.filters, start_s + CYCLE_S) {
+        if let Some(offset_s) = combined(&self.filters, Self::seconds(end)) {
             outcome.clock_filter.add(offset_s);
         }
     }
 
+    /// One request of each server in the poll interval that begins at `from`.
+    fn ask(&mut self, from: Raw) {
+        let servers = self.filters.len() as i64;
+        let poll = self.scenario.poll;
+        let to_s = Self::seconds(from + poll);
+        let number = (to_s / poll.as_secs_f64()).round() as i64 - 1;
+        for k in 0..self.filters.len() {
+            // As the supervisor spreads them.
+            let phase = poll.times(2 * k as i64 + 1).as_nanos() / (2 * servers);
+            let sent = from + Span::from_nanos(phase);
+            let (way, random) = (&self.paths[k], &mut self.ours);
+            if let Some(sample) = self.scenario.sample(self.clock, way, sent, random) {
+                self.filters[k].add(&sample, to_s, poll.as_secs_f64());
+                let report = Report::Sample(sample.exchange);
+                self.engine.report(SourceId(k as u64), report);
+            }
+            if number % SAMPLES_A_POLL == 0
+                && let Some(mean) = mean_of_quick_ones(&self.in_succession(k, sent))
+            {
+                self.quick_means[k] = Some(mean);
+            }
+        }
+    }
+
+    fn seconds(at: Raw) -> f64 {
+        (at - Oscillator::start()).as_secs_f64()
+    }
+
     /// Four requests, a second apart.
-    fn poll(&mut self, first: Raw) -> Vec<Sample> {
+    fn in_succession(&mut self, server: usize, first: Raw) -> Vec<Sample> {
         (0..SAMPLES_A_POLL)
             .filter_map(|second| {
                 let sent = first + Span::from_secs(second - SAMPLES_A_POLL);
                 self.scenario
-                    .sample(self.clock, self.path, sent, &mut self.theirs)
+                    .sample(self.clock, &self.paths[server], sent, &mut self.theirs)
             })
             .collect()
     }
 }
 
 /// An engine for so many servers of an operator each.
-fn engine(servers: usize) -> Engine {
+fn engine(servers: usize, poll: Span) -> Engine {
     let source = |k: usize| SourceSettings {
         id: SourceId(k as u64),
         name: k.to_string(),
         operator: k.to_string(),
-        poll: CYCLE,
-        max_poll: CYCLE,
+        poll,
+        max_poll: poll,
         prefer: false,
         noselect: false,
         coarse: false,

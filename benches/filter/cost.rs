@@ -5,7 +5,7 @@ use std::hint::black_box;
 use webntpd::engine::bound::Limits;
 use webntpd::engine::estimate::{Estimate, Prior};
 use webntpd::engine::exchange::Exchange;
-use webntpd::engine::filter::{CAPACITY, Filter};
+use webntpd::engine::filter::Filter;
 use webntpd::engine::source::Report;
 use webntpd::engine::time::{Raw, Span, Utc};
 use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
@@ -30,20 +30,16 @@ pub(crate) fn print() {
         "{:>10}{:>20}{:>14}{:>14}",
         "kept", "bound from nothing", "estimate", "filter"
     );
-    for kept in KEPT.into_iter().chain(MORE) {
+    for kept in KEPT {
         let [bound, estimate] = reading_us(kept);
-        print!("{kept:>10}{bound:>20.1}{estimate:>14.1}");
-        if kept <= CAPACITY {
-            print!("{:>14.1}", filter_us(kept));
-        }
-        println!();
+        let filter = filter_us(kept);
+        println!("{kept:>10}{bound:>20.1}{estimate:>14.1}{filter:>14.1}");
     }
 }
 
 const SOURCES: [usize; 3] = [1, 8, 64];
-const KEPT: [usize; 3] = [64, 128, 256];
-/// More than the filter keeps.
-const MORE: [usize; 2] = [512, 1_024];
+/// Up to as many as the filter keeps.
+const KEPT: [usize; 5] = [64, 128, 256, 512, 1_024];
 
 /// Cycles that are timed.
 const TIMED: i64 = 64;

@@ -23,10 +23,28 @@ pub(crate) struct Scenario {
     resolution: Span,
     outage: bool,
     rate_step_ppm: f64,
-    longer_up_ms: f64,
+    /// Time from one request to the next.
+    pub(crate) poll: Span,
+    route: Option<Route>,
     /// Whether it counts for the mean of all.
     pub(crate) is_counted: bool,
 }
+
+/// A way up that is longer for some time.
+struct Route {
+    longer_up_ms: f64,
+    from_s: f64,
+    to_s: f64,
+    /// Whether only the first of the servers is behind it.
+    is_first_only: bool,
+}
+
+const LONGER: Route = Route {
+    longer_up_ms: 30.0,
+    from_s: CHANGE_S,
+    to_s: f64::INFINITY,
+    is_first_only: false,
+};
 
 const USUAL: Scenario = Scenario {
     name: "10 ms, 2 ms both ways",
@@ -35,11 +53,12 @@ const USUAL: Scenario = Scenario {
     resolution: Span::from_micros(1),
     outage: false,
     rate_step_ppm: 0.0,
-    longer_up_ms: 0.0,
+    poll: Span::from_secs(16),
+    route: None,
     is_counted: true,
 };
 
-pub(crate) const ALL: [Scenario; 8] = [
+pub(crate) const ALL: [Scenario; 11] = [
     USUAL,
     Scenario {
         name: "10 ms, 2 ms up, 8 ms down",
@@ -76,12 +95,43 @@ pub(crate) const ALL: [Scenario; 8] = [
         ..USUAL
     },
     Scenario {
+        name: "10 ms, 2 ms, polled every second",
+        poll: Span::from_secs(1),
+        is_counted: false,
+        ..USUAL
+    },
+    Scenario {
         name: "10 ms, 2 ms, route 30 ms longer up",
-        longer_up_ms: 30.0,
+        route: Some(LONGER),
+        is_counted: false,
+        ..USUAL
+    },
+    Scenario {
+        name: "the same from 5 min to 2 h only",
+        route: Some(Route {
+            from_s: 300.0,
+            to_s: CHANGE_S,
+            ..LONGER
+        }),
+        is_counted: false,
+        ..USUAL
+    },
+    Scenario {
+        name: "the same for good, to one of three",
+        route: Some(Route {
+            is_first_only: true,
+            ..LONGER
+        }),
         is_counted: false,
         ..USUAL
     },
 ];
+
+impl Route {
+    fn changes(&self) -> Vec<(f64, f64, f64)> {
+        vec![(self.from_s, self.longer_up_ms, 0.0), (self.to_s, 0.0, 0.0)]
+    }
+}
 
 /// A reply, and what a clock of perfect rate would have made of it.
 #[derive(Clone, Copy)]
@@ -102,7 +152,13 @@ impl Scenario {
         Oscillator::new(&habits, LENGTH_S, random.branch())
     }
 
-    pub(crate) fn path(&self) -> Path {
+    /// Whether it is about so many servers.
+    pub(crate) fn is_for(&self, servers: usize) -> bool {
+        servers > 1 || self.route.as_ref().is_none_or(|route| !route.is_first_only)
+    }
+
+    /// The way to one of the servers.
+    pub(crate) fn path(&self, server: usize) -> Path {
         let way = |queue_ms| Way {
             base_ms: self.base_ms,
             queue_ms,
@@ -110,12 +166,14 @@ impl Scenario {
         };
         let [up, down] = self.queues_ms.map(way);
         let outage = (CHANGE_S, CHANGE_S + 3_600.0);
+        let has_route = |route: &&Route| server == 0 || !route.is_first_only;
+        let route = self.route.as_ref().filter(has_route);
         Path {
             up,
             down,
             loss: 0.0,
             outages: self.outage.then_some(outage).into_iter().collect(),
-            routes: vec![(CHANGE_S, self.longer_up_ms, 0.0)],
+            routes: route.map_or_else(Vec::new, Route::changes),
         }
     }
 

@@ -4,12 +4,14 @@
 //! of its middle, and nothing more. Such windows, far narrower than the proven intervals, are followed by tracks of
 //! oscillators of different restlessness; the likelier the recent windows are to one, the more it counts. So the memory is
 //! long while the rate is steady and short after it has changed. Windows that fit no track have been taken too narrow, and are made
-//! wider until one does. A route that has become longer on one way leads nobody astray as long as a quicker exchange is remembered.
+//! wider until one does. What a longer route is off on one way is a third unknown beside the offset and its
+//! rate ([`route`](super::route)).
 //! Floating point is used here and below and nowhere else, on differences from a base that are small.
 
 use super::bound::{Bound, Fit, Interval};
 use super::edge::Edge;
 use super::exchange::Exchange;
+use super::route::{Bias, Change, Detour, Routes, Stretch};
 use super::time::{Rate, Raw, Span, Theta};
 use super::track::{Track, Window};
 
@@ -103,12 +105,23 @@ impl Estimate {
         prior: Prior,
         now: Raw,
     ) -> Option<Self> {
+        Self::along(exchanges, fit, prior, None, now).map(|(estimate, _)| estimate)
+    }
+
+    /// The same with what is known of the route, and what is known of it then.
+    pub(super) fn along<'a>(
+        exchanges: impl Iterator<Item = &'a Exchange> + Clone,
+        fit: &Fit,
+        prior: Prior,
+        known: Option<Detour>,
+        now: Raw,
+    ) -> Option<(Self, Option<Detour>)> {
         let base = fit.bound.middle();
         let exchanges = exchanges.map(Exchange::likely);
         let path = |exchange: &Exchange| exchange.delay() - exchange.whole();
         let least = exchanges.clone().map(|exchange| path(&exchange)).min()?;
         let edge = edge(exchanges.clone(), prior, now);
-        let samples: Vec<Sample> = exchanges
+        let mut samples: Vec<Sample> = exchanges
             .map(|exchange| Sample {
                 time: (exchange.midway() - now).as_secs_f64(),
                 offset: (exchange.middle() - base).as_secs_f64(),
@@ -117,11 +130,19 @@ impl Estimate {
                 coarseness: exchange.coarseness().as_secs_f64(),
             })
             .collect();
-        let belief = belief(&samples, least.as_secs_f64(), prior);
+        let excesses: Vec<f64> = samples.iter().map(|sample| sample.excess).collect();
+        let routes = Routes::new(&excesses, least, known);
+        let journeys = journeys(&mut samples, &routes, least.as_secs_f64());
+        let mut belief = belief(&samples, &journeys, &routes, prior);
+        let detour = routes.detour(belief.bias);
+        if let Some(routes) = routes.with_surer(detour) {
+            belief = self::belief(&samples, &journeys, &routes, prior);
+        }
         let rate = fit.rates.clamp(in_ppt(belief.rate));
         let guess = base + Span::from_secs_f64(belief.offset);
         let error = Span::from_secs_f64(belief.variance.sqrt());
-        Some(Self {
+        let latest = journeys.last()?;
+        let estimate = Self {
             theta: fit
                 .bound
                 .clamp(edge.map_or(guess, |edge| joined(guess, error, &edge))),
@@ -130,9 +151,43 @@ impl Estimate {
                 .map_or(error, |edge| edge.half_width().min(error))
                 .min(fit.bound.half_width()),
             rate_error: in_ppt(belief.rate_variance.sqrt()),
-            jitter: jitter(&samples, least.as_secs_f64(), belief.offset, slope(rate)),
-        })
+            jitter: jitter(
+                &samples[latest.from..],
+                latest.least_delay,
+                belief.offset + belief.bias.mean,
+                slope(rate),
+            ),
+        };
+        Some((estimate, detour))
     }
+}
+
+/// The exchanges by one route, from one change to the next.
+struct Journey {
+    from: usize,
+    /// Of the route, as far as is seen.
+    least_delay: f64,
+    /// By how much even the quickest exchange was slower than the route allows.
+    missed: f64,
+}
+
+/// Makes the excess of each sample that above the least of its own route.
+fn journeys(samples: &mut [Sample], routes: &Routes, least_delay: f64) -> Vec<Journey> {
+    let starts = routes.stretches.iter().map(|stretch| stretch.from);
+    let ends = starts.skip(1).chain([samples.len()]);
+    let journey = |(stretch, end): (&Stretch, usize)| {
+        let of_route = &mut samples[stretch.from..end];
+        for sample in of_route.iter_mut() {
+            sample.excess -= stretch.longer;
+        }
+        let least_delay = least_delay + stretch.longer;
+        Journey {
+            from: stretch.from,
+            least_delay,
+            missed: missed(of_route, least_delay),
+        }
+    };
+    routes.stretches.iter().zip(ends).map(journey).collect()
 }
 
 /// Where the edge between two seconds was found to be, if the exchanges tell whole seconds.
@@ -170,26 +225,31 @@ struct Belief {
     rate: f64,
     variance: f64,
     rate_variance: f64,
+    /// What the latest exchanges are off.
+    bias: Bias,
 }
 
-fn belief(samples: &[Sample], least_delay: f64, prior: Prior) -> Belief {
-    let mut missed = missed(samples, least_delay);
-    let mut softness = SOFTNESS * missed;
-    let mut tracks = tracks(samples, missed, softness, least_delay, prior);
+fn belief(samples: &[Sample], journeys: &[Journey], routes: &Routes, prior: Prior) -> Belief {
+    let latest = &journeys[journeys.len() - 1];
+    let mut wider = Wider {
+        missed: 1.0,
+        noise: 0.0,
+    };
+    let mut tracks = tracks(samples, journeys, routes, wider, prior);
     for _ in 0..MOST_TRIES {
         let likeliest = tracks
             .iter()
             .max_by(|a, b| a.evidence().total_cmp(&b.evidence()));
         let unexplained = likeliest.and_then(|track| track.unexplained(samples.len()));
-        if let Some(noise) = unexplained.filter(|noise| *noise > softness) {
-            softness = noise;
+        if let Some(noise) = unexplained.filter(|noise| *noise > wider.softness(latest)) {
+            wider.noise = noise;
         } else if likeliest.is_some_and(|track| track.evidence() < CONTRADICTION) {
-            missed *= MISSED_MORE;
-            softness *= MISSED_MORE;
+            wider.missed *= MISSED_MORE;
+            wider.noise *= MISSED_MORE;
         } else {
             break;
         }
-        tracks = self::tracks(samples, missed, softness, least_delay, prior);
+        tracks = self::tracks(samples, journeys, routes, wider, prior);
     }
 
     let most = tracks.iter().map(Track::evidence);
@@ -201,40 +261,70 @@ fn belief(samples: &[Sample], least_delay: f64, prior: Prior) -> Belief {
         weighted.sum::<f64>() / total
     };
     let (offset, rate) = (mean(&Track::offset), mean(&Track::rate));
+    let bias = mean(&|track| track.bias().mean);
     Belief {
         offset,
         rate,
         variance: mean(&|track| track.variance() + (track.offset() - offset).powi(2)),
         rate_variance: mean(&|track| track.rate_variance() + (track.rate() - rate).powi(2)),
+        bias: Bias {
+            mean: bias,
+            variance: mean(&|track| track.bias().variance + (track.bias().mean - bias).powi(2)),
+        },
+    }
+}
+
+/// How much wider than their delays say windows are.
+#[derive(Clone, Copy)]
+struct Wider {
+    /// Factor of what the least exchange missed.
+    missed: f64,
+    /// How soft their ends are at least.
+    noise: f64,
+}
+
+impl Wider {
+    fn softness(self, journey: &Journey) -> f64 {
+        (SOFTNESS * journey.missed * self.missed).max(self.noise)
     }
 }
 
 /// What each oscillator makes of the windows.
 fn tracks(
     samples: &[Sample],
-    missed: f64,
-    softness: f64,
-    least_delay: f64,
+    journeys: &[Journey],
+    routes: &Routes,
+    wider: Wider,
     prior: Prior,
 ) -> [Track; WANDERS.len()] {
-    let window = |sample: &Sample| Window {
+    let window = |sample: &Sample, journey: &Journey| Window {
         time: sample.time,
         middle: sample.offset,
-        half: (sample.excess + missed + sample.coarseness) / 2.0,
-        softness,
+        half: (sample.excess + wider.missed * journey.missed + sample.coarseness) / 2.0,
+        softness: wider.softness(journey),
     };
     // Of the very first nothing is known but what it proves.
     let first = Window {
-        half: (samples[0].excess + least_delay + samples[0].whole) / 2.0,
-        ..window(&samples[0])
+        half: (samples[0].excess + journeys[0].least_delay + samples[0].whole) / 2.0,
+        ..window(&samples[0], &journeys[0])
     };
+    let ends = journeys.iter().skip(1).map(|journey| journey.from);
+    let ends: Vec<usize> = ends.chain([samples.len()]).collect();
     // At least 1 ppt: a prior is a guess, whoever made it.
     let sigma = slope(prior.sigma).max(1e-12);
     WANDERS.map(|wander| {
-        let mut track = Track::new(&first, slope(prior.rate), sigma, wander);
-        for sample in samples {
-            track.advance(sample.time);
-            track.see(&window(sample), FADING);
+        let mut track = Track::new(&first, slope(prior.rate), sigma, wander, routes.first());
+        for (k, (journey, end)) in journeys.iter().zip(&ends).enumerate() {
+            if k > 0 {
+                match routes.change(k) {
+                    Change::To(bias) => track.turn(bias),
+                    Change::By(bias) => track.stray(bias),
+                }
+            }
+            for sample in &samples[journey.from..*end] {
+                track.advance(sample.time);
+                track.see(&window(sample, journey), FADING);
+            }
         }
         track.advance(0.0);
         track

@@ -19,6 +19,7 @@ mod oscillator;
 pub mod passage;
 pub mod poll;
 pub mod reason;
+mod route;
 pub mod select;
 pub mod snapshot;
 pub mod source;

@@ -1,4 +1,4 @@
-//! The track of an oscillator: what is believed of its offset and its rate, from one exchange to the next.
+//! The track of an oscillator: what is believed of its offset, its rate and the route's bias, from one exchange to the next.
 //!
 //! In: times, and intervals in which the offset lies but for a little. Out: the offset and the rate as a normal distribution, and how
 //! likely the intervals were. The rate is taken for a random walk. An interval is neither a value nor its noise: a wide one
@@ -7,6 +7,7 @@
 //! A Kalman filter whose update takes the moments of a normal distribution cut off at both ends (Minka's assumed-density
 //! filtering), all in seconds from bases that are near.
 
+use super::route::Bias;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// What is believed at one instant.
@@ -15,10 +16,9 @@ pub(super) struct Track {
     /// Variance of the rate's random walk after a second.
     wander: f64,
     time: f64,
-    offset: f64,
-    rate: f64,
-    /// Of offset and offset, offset and rate, rate and rate.
-    covariance: [f64; 3],
+    /// The offset, its rate, and the bias of what is seen of it.
+    state: [f64; 3],
+    covariance: [[f64; 3]; 3],
     /// Logarithm of the likelihood of what was seen, the older the less.
     evidence: f64,
     /// How many windows were off what was believed, and the sum of the squares of how far.
@@ -37,15 +37,18 @@ pub(super) struct Window {
 }
 
 impl Track {
-    /// A belief in a rate, and in an offset within `first`.
-    pub(super) fn new(first: &Window, rate: f64, sigma: f64, wander: f64) -> Self {
+    /// A belief in a rate, and in an offset within `first`, which is seen with a bias.
+    pub(super) fn new(first: &Window, rate: f64, sigma: f64, wander: f64, bias: Bias) -> Self {
         let spread = first.half + first.softness;
         Self {
             wander,
             time: first.time,
-            offset: first.middle,
-            rate,
-            covariance: [spread * spread, 0.0, sigma * sigma],
+            state: [first.middle - bias.mean, rate, bias.mean],
+            covariance: [
+                [spread * spread, 0.0, 0.0],
+                [0.0, sigma * sigma, 0.0],
+                [0.0, 0.0, bias.variance],
+            ],
             evidence: 0.0,
             surprises: 0,
             surprise: 0.0,
@@ -55,22 +58,39 @@ impl Track {
     /// Goes on to a later time.
     pub(super) fn advance(&mut self, time: f64) {
         let run = (time - self.time).max(0.0);
-        let [oo, or, rr] = self.covariance;
+        let [[oo, or, ob], [_, rr, rb], [.., bb]] = self.covariance;
         self.time = time;
-        self.offset += self.rate * run;
-        self.covariance = [
-            oo + run * (2.0 * or + run * (rr + self.wander * run / 3.0)),
-            or + run * (rr + self.wander * run / 2.0),
-            rr + self.wander * run,
-        ];
+        self.state[0] += self.state[1] * run;
+        let offset = oo + run * (2.0 * or + run * (rr + self.wander * run / 3.0));
+        let both = or + run * (rr + self.wander * run / 2.0);
+        let rate = rr + self.wander * run;
+        let biased = ob + run * rb;
+        self.covariance = [[offset, both, biased], [both, rate, rb], [biased, rb, bb]];
+    }
+
+    /// From now on the offset is seen with this bias, about which nothing was learned before.
+    pub(super) fn turn(&mut self, bias: Bias) {
+        self.state[2] = bias.mean;
+        for k in 0..2 {
+            self.covariance[k][2] = 0.0;
+            self.covariance[2][k] = 0.0;
+        }
+        self.covariance[2][2] = bias.variance;
+    }
+
+    /// From now on the bias is another one, so far as it may have changed.
+    pub(super) fn stray(&mut self, by: Bias) {
+        self.state[2] += by.mean;
+        self.covariance[2][2] += by.variance;
     }
 
     /// Takes in where the offset was seen at the present time; all that was seen before counts by `fading` for the evidence.
     pub(super) fn see(&mut self, window: &Window, fading: f64) {
-        let [oo, or, rr] = self.covariance;
-        let variance = oo + window.softness.powi(2);
+        // With what is seen, the offset and the bias together.
+        let seen = self.covariance.map(|row| row[0] + row[2]);
+        let variance = seen[0] + seen[2] + window.softness.powi(2);
         let sigma = variance.sqrt();
-        let away = (window.middle - self.offset) / sigma;
+        let away = (window.middle - self.state[0] - self.state[2]) / sigma;
         let half = window.half / sigma;
         let beyond = away.abs() - half;
         if beyond > SURPRISING {
@@ -82,34 +102,41 @@ impl Track {
             variance: left,
             likelihood,
         } = cut(away, half);
-        let gain = (oo / variance, or / variance);
-        self.offset += gain.0 * sigma * mean;
-        self.rate += gain.1 * sigma * mean;
         let lost = (1.0 - left).clamp(0.0, 1.0);
-        self.covariance = [
-            oo - gain.0 * oo * lost,
-            or - gain.0 * or * lost,
-            rr - gain.1 * or * lost,
-        ];
+        for (k, row) in self.covariance.iter_mut().enumerate() {
+            let gain = seen[k] / variance;
+            self.state[k] += gain * sigma * mean;
+            for (covariance, seen) in row.iter_mut().zip(seen) {
+                *covariance -= gain * seen * lost;
+            }
+        }
         self.evidence = fading * self.evidence + likelihood;
     }
 
     pub(super) fn offset(&self) -> f64 {
-        self.offset
+        self.state[0]
     }
 
     pub(super) fn rate(&self) -> f64 {
-        self.rate
+        self.state[1]
     }
 
     /// Variance of the offset.
     pub(super) fn variance(&self) -> f64 {
-        self.covariance[0]
+        self.covariance[0][0]
     }
 
     /// Variance of the rate.
     pub(super) fn rate_variance(&self) -> f64 {
-        self.covariance[2]
+        self.covariance[1][1]
+    }
+
+    /// What the offset is seen off.
+    pub(super) fn bias(&self) -> Bias {
+        Bias {
+            mean: self.state[2],
+            variance: self.covariance[2][2],
+        }
     }
 
     /// RMS distance of the windows that were off what was believed; `None` if these are less than an eighth of `count`.
@@ -228,7 +255,7 @@ mod tests {
     }
 
     fn followed(windows: &[Window], wander: f64) -> Track {
-        let mut track = Track::new(&windows[0], 0.0, 20e-6, wander);
+        let mut track = Track::new(&windows[0], 0.0, 20e-6, wander, Bias::default());
         for window in windows {
             track.advance(window.time);
             track.see(window, 0.95);

@@ -1,0 +1,293 @@
+//! Changes of a source's route, as the delays of its exchanges tell them.
+//!
+//! A route that has become longer may be longer on one way only. Then every middle is off by half of what it is longer, and no single
+//! source can tell. But the clock goes on as it did: what the middles jump by is the new route's, and is known as well as the time was at
+//! that moment. In: excess delays. Out: the [`Stretch`]es between changes. What is known of a longer route is kept in a
+//! [`Detour`] for when the exchanges by the shorter one are forgotten.
+
+use super::time::Span;
+
+/// Exchanges by one route.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Stretch {
+    /// The first of them.
+    pub(super) from: usize,
+    /// Their least delay, above the least of all (seconds).
+    pub(super) longer: f64,
+}
+
+/// A route that is longer than the shortest one that was known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Detour {
+    /// The least delay of the shortest one.
+    pub(super) least: Span,
+    /// The least delay above that (seconds).
+    pub(super) longer: f64,
+    pub(super) bias: Bias,
+}
+
+/// What the middles of a route's exchanges are off (seconds), and its variance.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Bias {
+    pub(super) mean: f64,
+    pub(super) variance: f64,
+}
+
+impl Bias {
+    /// Of a route that is so much longer: on one way, on the other, or on both.
+    pub(super) fn of_longer(longer: f64) -> Self {
+        Self {
+            mean: 0.0,
+            variance: longer * longer / 12.0,
+        }
+    }
+
+    /// Whether both may be the same.
+    fn agrees(&self, other: &Self) -> bool {
+        let apart = self.mean - other.mean;
+        apart * apart < DIFFERENT.powi(2) * (self.variance + other.variance)
+    }
+}
+
+impl Detour {
+    /// Whether a route that is so much longer than the shortest one is this one.
+    pub(super) fn is(&self, longer: f64) -> bool {
+        (longer - self.longer).abs() < self.longer / 4.0
+    }
+}
+
+/// The routes of a source's exchanges.
+#[derive(Clone, Debug)]
+pub(super) struct Routes {
+    /// In the order of time.
+    pub(super) stretches: Vec<Stretch>,
+    /// The least delay of the shortest route, and how much more the least of these exchanges is.
+    least: Span,
+    beyond: f64,
+    known: Option<Detour>,
+    /// Whether what is known is better than what the exchanges tell of the last change.
+    is_surer: bool,
+}
+
+/// What becomes of the bias when the route changes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    /// It is this one.
+    To(Bias),
+    /// It is so much another one.
+    By(Bias),
+}
+
+impl Routes {
+    /// Those of exchanges with these delays above the `least`.
+    pub(super) fn new(excesses: &[f64], least: Span, known: Option<Detour>) -> Self {
+        let shortest = known.map_or(least, |detour| detour.least.min(least));
+        let beyond = (least - shortest).as_secs_f64();
+        let is_known = |longer| known.is_some_and(|known| known.is(beyond + longer));
+        Self {
+            stretches: stretches(excesses, &is_known),
+            least: shortest,
+            beyond,
+            known,
+            is_surer: false,
+        }
+    }
+
+    /// How much longer the route of a stretch is than the shortest.
+    fn longer(&self, stretch: usize) -> f64 {
+        let longer = self.beyond + self.stretches[stretch].longer;
+        // Of few exchanges by the shortest the least is a little more than that of many.
+        let is_shortest = self.known.is_some_and(|known| longer < known.longer / 4.0);
+        if is_shortest { 0.0 } else { longer }
+    }
+
+    /// The bias of the first stretch.
+    pub(super) fn first(&self) -> Bias {
+        let longer = self.longer(0);
+        if longer == 0.0 {
+            return Bias::default();
+        }
+        let known = self.known.filter(|known| known.is(longer));
+        known.map_or(Bias::of_longer(longer), |known| known.bias)
+    }
+
+    /// What the bias of a later stretch is.
+    pub(super) fn change(&self, stretch: usize) -> Change {
+        let longer = self.longer(stretch);
+        let is_last = stretch == self.stretches.len() - 1;
+        match self.known {
+            _ if longer == 0.0 => Change::To(Bias::default()),
+            Some(known) if is_last && self.is_surer => Change::To(known.bias),
+            _ => Change::By(Bias::of_longer(longer - self.longer(stretch - 1))),
+        }
+    }
+
+    /// What is to be kept of the last stretch when the exchanges tell this of its bias.
+    pub(super) fn detour(&self, bias: Bias) -> Option<Detour> {
+        let last = self.stretches.len() - 1;
+        let longer = self.longer(last);
+        if last == 0 && self.known.is_some_and(|known| known.is(longer)) {
+            // They tell it because it was known.
+            return self.known;
+        }
+        if longer == 0.0 {
+            // It may be back soon.
+            let is_remembered = |known: &Detour| (0..last).any(|k| known.is(self.longer(k)));
+            return self.known.filter(is_remembered);
+        }
+        let found = Detour {
+            least: self.least,
+            longer,
+            bias,
+        };
+        let known = self.known.filter(|known| {
+            known.is(longer) && known.bias.variance < bias.variance && known.bias.agrees(&bias)
+        });
+        Some(known.unwrap_or(found))
+    }
+
+    /// The same when what is known of the last stretch is surer than what the exchanges tell of it, if it is.
+    pub(super) fn with_surer(&self, detour: Option<Detour>) -> Option<Self> {
+        let is_surer = self.stretches.len() > 1 && detour.is_some() && detour == self.known;
+        is_surer.then(|| Self {
+            is_surer,
+            ..self.clone()
+        })
+    }
+}
+
+/// No fewer exchanges tell of a longer route.
+const FEWEST: usize = 8;
+
+/// The logarithm of the odds that the quickest exchanges by one route all came first, below which there are two routes.
+const CHANCE: f64 = -20.0;
+
+/// What is known is not used when the exchanges are so many sigmas off it.
+const DIFFERENT: f64 = 3.0;
+
+/// Finds where the route has changed: to a longer one after the quickest exchange, or to a shorter one before it. A route that is known
+/// to be so much longer needs no odds.
+fn stretches(excesses: &[f64], is_known: &dyn Fn(f64) -> bool) -> Vec<Stretch> {
+    let quickest = (0..excesses.len()).min_by(|a, b| excesses[*a].total_cmp(&excesses[*b]));
+    let Some(quickest) = quickest else {
+        return Vec::new();
+    };
+    let before: Vec<f64> = excesses[..=quickest].iter().rev().copied().collect();
+    let longer_before = longer(&before, is_known);
+    let mut found = Vec::new();
+    // From an end of one to the next, backwards in time.
+    for (k, (_, by)) in longer_before.iter().enumerate().rev() {
+        let from = longer_before
+            .get(k + 1)
+            .map_or(0, |(next, _)| before.len() - next);
+        found.push(Stretch { from, longer: *by });
+    }
+    found.push(Stretch {
+        from: longer_before
+            .first()
+            .map_or(0, |(next, _)| before.len() - next),
+        longer: 0.0,
+    });
+    let after = longer(&excesses[quickest..], is_known);
+    found.extend(after.into_iter().map(|(from, longer)| Stretch {
+        from: quickest + from,
+        longer,
+    }));
+    found
+}
+
+/// Where the delays rise for good, and to what, when the first one is the least.
+fn longer(excesses: &[f64], is_known: &dyn Fn(f64) -> bool) -> Vec<(usize, f64)> {
+    // The least of each and all that follow rises at few places.
+    let mut steps = Vec::new();
+    let mut least = f64::INFINITY;
+    for (place, excess) in excesses.iter().enumerate().rev() {
+        if *excess < least {
+            least = *excess;
+            steps.push((place, least));
+        }
+    }
+    steps.reverse();
+    let odds = |place: usize, least: f64| {
+        let before = &excesses[..place];
+        let quicker = before.iter().filter(|excess| **excess < least).count();
+        // That of all places just those before were drawn for the quicker ones.
+        let drawn = |k| (before.len() - k) as f64 / (excesses.len() - k) as f64;
+        (0..quicker).map(|k| drawn(k).ln()).sum::<f64>()
+    };
+    // The steps' places are those of the leasts; the stretch begins after the one before.
+    let changes = steps
+        .windows(2)
+        .map(|step| (step[0].0 + 1, step[1].1))
+        .filter(|(place, _)| excesses.len() - place >= FEWEST);
+    let likeliest = changes
+        .map(|(place, least)| (odds(place, least), place, least))
+        .min_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((odds, place, least)) = likeliest else {
+        return Vec::new();
+    };
+    let was = excesses[..place]
+        .iter()
+        .copied()
+        .fold(f64::INFINITY, f64::min);
+    if odds >= CHANCE && (is_known(was) || !is_known(least)) {
+        return Vec::new();
+    }
+    let mut found = longer(&excesses[..place], is_known);
+    found.push((place, least));
+    let later = longer(&excesses[place..], is_known);
+    found.extend(
+        later
+            .into_iter()
+            .map(|(from, longer)| (place + from, longer)),
+    );
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Delays above those of the shortest route in ms, the queues of 0 to 4 ms by and by.
+    fn delays(routes: &[(usize, f64)]) -> Vec<f64> {
+        let count = routes.iter().map(|(count, _)| count).sum();
+        let queues = (0..count).map(|k: usize| 1e-3 * (k * 7919 % 400) as f64 / 100.0);
+        let routes = routes
+            .iter()
+            .flat_map(|(count, ms)| std::iter::repeat_n(ms / 1e3, *count));
+        routes
+            .zip(queues)
+            .map(|(route, queue)| route + queue)
+            .collect()
+    }
+
+    fn found(routes: &[(usize, f64)]) -> Vec<(usize, i64)> {
+        let stretches = stretches(&delays(routes), &|_| false);
+        let in_ms = stretches
+            .iter()
+            .map(|stretch| (stretch.from, (stretch.longer * 1e3).round() as i64));
+        in_ms.collect()
+    }
+
+    #[test]
+    fn one_route_is_one_stretch() {
+        assert_eq!(found(&[(200, 0.0)]), [(0, 0)]);
+        assert_eq!(found(&[(3, 0.0)]), [(0, 0)]);
+        assert_eq!(stretches(&[], &|_| false), []);
+    }
+
+    #[test]
+    fn a_stretch_begins_where_the_route_becomes_longer_or_shorter() {
+        assert_eq!(found(&[(100, 0.0), (50, 30.0)]), [(0, 0), (100, 30)]);
+        assert_eq!(found(&[(100, 30.0), (50, 0.0)]), [(0, 30), (100, 0)]);
+        assert_eq!(
+            found(&[(60, 20.0), (60, 0.0), (60, 30.0), (60, 50.0)]),
+            [(0, 20), (60, 0), (120, 30), (180, 50)]
+        );
+    }
+
+    #[test]
+    fn a_few_slow_exchanges_are_no_other_route() {
+        assert_eq!(found(&[(100, 0.0), (7, 30.0)]), [(0, 0)]);
+    }
+}

@@ -1,7 +1,7 @@
 //! How often each source is asked: rarely as long as all is as expected, as often as it may be as soon as it is not.
 //!
 //! In: what a cycle made of every source. Out: the [`Turns`] of each until the next one. How far a source's poll grows is decided
-//! here, after RFC 5905 §13; the [`rota`] then shortens the polls of the survivors as far as they must be for every cycle to have a
+//! here, after RFC 5905 §13; the rota then shortens the polls of the survivors as far as they must be for every cycle to have a
 //! new sample. All follows from the samples: a poll that gave none is noticed by the sample that does not come, so that a replay,
 //! which knows of no other polls, decides alike.
 

@@ -5,7 +5,7 @@
 //! oscillators of different restlessness; the likelier the recent windows are to one, the more it counts. So the memory is
 //! long while the rate is steady and short after it has changed. Windows that fit no track have been taken too narrow, and are made
 //! wider until one does. What a longer route is off on one way is a third unknown beside the offset and its
-//! rate ([`route`](super::route)).
+//! rate (`route`).
 //! Floating point is used here and below and nowhere else, on differences from a base that are small.
 
 use super::bound::{Bound, Fit, Interval};

@@ -98,7 +98,7 @@ impl Server {
         Ok(Self {
             pace: paces.entry(operator.clone()).or_default().clone(),
             operator,
-            kind: Kind::usual(url.scheme()),
+            kind: asked_as(url.scheme()),
             target: Target::new(url)?,
             tls: Arc::clone(tls),
         })
@@ -141,6 +141,17 @@ impl Server {
             })
         })
     }
+}
+
+/// What is asked for under a URL with this scheme: nobody says what the server speaks.
+fn asked_as(scheme: &str) -> Kind {
+    Kind::usual(scheme)
+}
+
+/// Whether a server that speaks `kind` under a URL with this scheme is understood here.
+pub(super) fn is_understood(kind: Kind, scheme: &str) -> bool {
+    // The forerunner's replies are the same but for their digits.
+    kind == asked_as(scheme) || kind == Kind::Nict
 }
 
 /// One exchange; a second attempt when the server had closed the kept connection, as some do after two requests.

@@ -1,11 +1,11 @@
 //! The command line of `webntpd`.
 
-use super::{Exit, LogArguments, demo, protocols, run_to_end};
+use super::{Exit, LogArguments, demo, places, protocols, run_to_end};
 use crate::app::{self, Live};
 use crate::config::{Config, Level};
 use crate::status::words::count;
 use crate::supervisor::{Command, Supervisor};
-use crate::sys::clock::SystemClocks;
+use crate::sys::clock::{SystemClocks, system_now};
 use crate::sys::log::LevelFilter;
 use crate::sys::signals::{Signal, Signals};
 use anyhow::Context;
@@ -30,8 +30,8 @@ struct Arguments {
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
 
-    /// Check the configuration and exit: 0 if it is good, 78 if not. Of each source that names no protocol, ask its server and say
-    /// what it speaks
+    /// Check the configuration and exit: 0 if it is good, 78 if not. Say what is wrong with the files and directories that it
+    /// names. Of each source that names no protocol, ask its server and say what it speaks
     #[arg(long)]
     check: bool,
 
@@ -84,10 +84,20 @@ fn check(path: &Path) -> ExitCode {
                 path.display(),
                 inventory(&config)
             );
+            tell_places(&config);
             tell_protocols(&config);
             Exit::Done.into()
         }
         Err(code) => code,
+    }
+}
+
+/// Tells what is wrong with what the configuration points to. The daemon runs without, and it may be put right at any time.
+fn tell_places(config: &Config) {
+    for place in places::look(config, system_now()) {
+        if place.is_named && place.remedy.is_some() {
+            let _ = writeln!(std::io::stdout(), "{place}");
+        }
     }
 }
 

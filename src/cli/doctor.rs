@@ -6,6 +6,7 @@
 //! ```
 //!
 //! * here: what is looked at, all at once, and the order in which it is told
+//! * `place`: what the configuration points to besides
 //! * `configuration`, `source`, `clock`, `daemon`, `segment`, `reader`, `view`: each link, what is seen of it apart from what is made of it
 //! * `link`: what was found, for people and for programs
 //! * `rights`, `process`, `probe`: what a user may do with a file; which processes run; other programs, asked for a few lines
@@ -16,6 +17,7 @@ mod clock;
 mod configuration;
 mod daemon;
 mod link;
+mod place;
 mod probe;
 mod process;
 mod reader;
@@ -113,6 +115,8 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
     let person = Person::named(USER);
     let seen = Seen::look(&arguments.socket.config, person.as_ref());
     let config = seen.config();
+    let places = config.map(|config| place::judge(config, person.as_ref()));
+    let places = places.unwrap_or_default();
     let socket = arguments.socket.path_in(config);
     let outputs = config.map(Config::outputs);
     let sources = match config {
@@ -126,6 +130,7 @@ async fn diagnose(arguments: &Arguments) -> anyhow::Result<Diagnosis> {
     )?;
 
     let mut links = seen.judge();
+    links.extend(places);
     links.extend(judge_sources(config, &visits, arguments.no_network));
     let local = local.judge(config, &links);
     links.extend(local);

@@ -105,6 +105,33 @@ fn every_option_of_the_tool_stands_in_its_manual() {
 }
 
 #[test]
+fn options_that_exclude_each_other_stand_so_in_the_synopsis() {
+    let mut tool = tool::command();
+    tool.build();
+    let (synopsis, _) = TOOL.split_once("\n.Sh DESCRIPTION").expect("it is there");
+    for command in tool.get_subcommands() {
+        let name = command.get_name();
+        let head = format!("\n.Nm\n.Cm {name}\n");
+        let (_, lines) = synopsis.split_once(&head).expect("every command has one");
+        let lines = lines.split("\n.Nm").next().unwrap_or_default();
+        let options = command.get_arguments().filter(|arg| is_an_option(arg));
+        for arg in options {
+            for other in command.get_arg_conflicts_with(arg) {
+                // The others of a pair stand in the same line.
+                let flags = [arg, other].map(|arg| arg.get_long().map(|long| format!("-{long}")));
+                let [Some(one), Some(other)] = flags else {
+                    continue;
+                };
+                let is_shown = lines.lines().any(|line| {
+                    line.contains(" | ") && has_word(line, &one) && has_word(line, &other)
+                });
+                assert!(is_shown, "{name}: {one} or {other}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_option_of_the_daemon_stands_in_its_manual() {
     let mut command = daemon::command();
     command.build();

@@ -8,6 +8,7 @@ mod doctor;
 mod feed;
 #[cfg(test)]
 mod manual;
+mod places;
 mod protocols;
 mod query;
 mod replay;

@@ -1,4 +1,5 @@
-//! The address of a source: an absolute `http`, `https`, `ws`, `wss` or `ntp` URL, and nothing odd about it.
+//! The address of a source: an absolute `http`, `https`, `ws`, `wss` or `ntp` URL, and nothing odd about it; or that of a list of
+//! leap seconds, where only `https` will do.
 //!
 //! The `url` crate follows the browsers and mends what it can: tabs vanish, `\` becomes `/`. A file of a
 //! daemon should say what it means, so whatever would be mended is refused here.
@@ -12,8 +13,37 @@ pub(super) const RANGE: &str = "http, https, ws, wss or ntp";
 
 const EXAMPLE: &str = "write it like \"https://example.com/json\"";
 
-/// Reads the whole of `text`.
+/// What a URL is for.
+struct Purpose {
+    schemes: &'static [&'static str],
+    /// What to do about a URL with another scheme.
+    remedy: &'static str,
+    example: &'static str,
+}
+
+const SOURCE: Purpose = Purpose {
+    schemes: &["http", "https", "ws", "wss", "ntp"],
+    remedy: "use http, https, ws, wss or ntp",
+    example: EXAMPLE,
+};
+
+const LIST: Purpose = Purpose {
+    schemes: &["https"],
+    remedy: "use https, nothing else vouches for the list; or name a file with list",
+    example: "write it like \"https://example.com/leap-seconds.list\"",
+};
+
+/// Reads the whole of `text`, the address of a source.
 pub(super) fn parse(text: &str) -> Result<Url, Fault> {
+    parse_for(&SOURCE, text)
+}
+
+/// Reads the whole of `text`, where a list of leap seconds is fetched.
+pub(super) fn parse_list(text: &str) -> Result<Url, Fault> {
+    parse_for(&LIST, text)
+}
+
+fn parse_for(purpose: &Purpose, text: &str) -> Result<Url, Fault> {
     let violation = Cell::new(None);
     let note = |found| violation.set(violation.take().or(Some(found)));
     let parsed = Url::options()
@@ -24,9 +54,14 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
         true => String::new(),
         false => format!("{text:?} "),
     };
-    let url =
-        parsed.map_err(|error| Fault::new(format!("{shown}is not a URL: {error}"), EXAMPLE))?;
-    let url = with_known_host(url, text)?;
+    let url = parsed
+        .map_err(|error| Fault::new(format!("{shown}is not a URL: {error}"), purpose.example))?;
+    let is_fit = purpose.schemes.contains(&url.scheme());
+    let url = if is_fit {
+        with_known_host(url, text)?
+    } else {
+        url
+    };
     let violation = violation.take();
     let credentials = violation == Some(SyntaxViolation::EmbeddedCredentials);
     let (what, remedy) = if credentials || !url.username().is_empty() || url.password().is_some() {
@@ -34,15 +69,12 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
             "has a user name or password in it".to_owned(),
             "remove it, none is ever sent",
         )
-    } else if !matches!(url.scheme(), "http" | "https" | "ws" | "wss" | "ntp") {
-        (
-            format!("has the scheme {}", url.scheme()),
-            "use http, https, ws, wss or ntp",
-        )
+    } else if !is_fit {
+        (format!("has the scheme {}", url.scheme()), purpose.remedy)
     } else if let Some(found) = violation {
         (
             format!("is not a proper URL: {}", found.description()),
-            EXAMPLE,
+            purpose.example,
         )
     } else if url.fragment().is_some() {
         (

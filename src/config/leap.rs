@@ -3,7 +3,7 @@
 //! Nothing is looked for: whether there is a list is another question, at another time.
 
 use super::endpoint;
-use super::problem::{Fault, Report};
+use super::problem::Report;
 use super::raw;
 use std::path::PathBuf;
 use url::Url;
@@ -30,15 +30,8 @@ pub(super) fn checked(raw: &raw::Leap<'_>, report: &mut Report) -> Leap {
         url: None,
     };
     if let (Some(given), Some(table)) = (&raw.url, &raw.table) {
-        match endpoint::parse(&given.value) {
-            Ok(url) if url.scheme() == "https" => leap.url = Some(url),
-            Ok(url) => {
-                let fault = Fault::new(
-                    format!("{:?} has the scheme {}", given.value, url.scheme()),
-                    "use https, nothing else vouches for the list",
-                );
-                table.add_about("url", given.offset, fault, report);
-            }
+        match endpoint::parse_list(&given.value) {
+            Ok(url) => leap.url = Some(url),
             Err(fault) => table.add_about("url", given.offset, fault, report),
         }
     }

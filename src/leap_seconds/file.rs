@@ -2,8 +2,9 @@
 
 use crate::engine::time::{Span, Utc};
 use crate::protocol::leap_seconds::{BrokenList, LeapSeconds};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -43,7 +44,12 @@ pub(super) fn read(path: &Path) -> Result<Option<(LeapSeconds, Utc)>, FileError>
         path: path.to_owned(),
         cause,
     };
-    let file = match File::open(path) {
+    // Not to wait for a writer, should it be a pipe.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path);
+    let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),

@@ -44,8 +44,8 @@ pub struct Keeper {
     fetched: Option<Arc<LeapSeconds>>,
     /// When what is kept was written or fetched.
     renewed: Option<Utc>,
-    /// The list of which it has been said that it has expired.
-    noted: Option<Arc<LeapSeconds>>,
+    /// The list that was last told of, and whether it had expired then.
+    noted: Option<(Arc<LeapSeconds>, bool)>,
     again: Arc<Notify>,
 }
 
@@ -81,17 +81,12 @@ impl Place {
     async fn read(&mut self) -> Option<(LeapSeconds, Utc)> {
         let path = self.path.clone();
         // A disk may hang.
-        let read = tokio::task::spawn_blocking(move || file::read(&path));
-        let shown = self.path.display();
+        let read = tokio::task::spawn_blocking(move || usable(&path));
         let (found, trouble) = match read.await {
-            Ok(Ok(Some((list, _)))) if is_ancient(&list) => {
-                let trouble = format!("{shown}: older than this program");
-                (None, Some(trouble))
-            }
             Ok(Ok(Some(found))) => (Some(found), None),
-            Ok(Ok(None)) if self.is_expected => (None, Some(format!("{shown}: no such file"))),
+            Ok(Ok(None)) if self.is_expected => (None, Some(missing(&self.path))),
             Ok(Ok(None)) => (None, None),
-            Ok(Err(error)) => (None, Some(error.to_string())),
+            Ok(Err(trouble)) => (None, Some(trouble)),
             // It does not panic; then the next try is as good as this one.
             Err(_) => (None, self.trouble.clone()),
         };
@@ -192,23 +187,34 @@ impl Keeper {
         match best {
             Some((list, path)) => self.tell(list, path.as_deref()),
             None => {
+                if self.noted.take().is_some() {
+                    info!("no list of leap seconds is in use any more");
+                }
                 self.told.send_replace(Arc::new(LeapSeconds::built_in()));
             }
         }
     }
 
-    /// Goes by this list; says once if it has expired.
+    /// Goes by this list, and says so once, and once more when it has expired.
     fn tell(&mut self, list: Arc<LeapSeconds>, path: Option<&Path>) {
-        let has_expired = |expires: &Utc| *expires <= system_now();
-        if let Some(path) = path
-            && let Some(expired) = list.expires().filter(has_expired)
-            && self.noted.as_ref() != Some(&list)
+        if let Some(news) = self.news(&list, system_now())
+            && let Some(path) = path
         {
-            let (shown, expired) = (path.display(), date(expired));
-            info!("{shown}: expired on {expired}; no leap second after that is known");
-            self.noted = Some(Arc::clone(&list));
+            info!("{}: {news}", path.display());
         }
         self.told.send_replace(list);
+    }
+
+    /// What is to be said of the list that is in use at `now`, if that is not what was last said.
+    fn news(&mut self, list: &Arc<LeapSeconds>, now: Utc) -> Option<String> {
+        let has_expired = has_expired(list, now);
+        let noted = Some((Arc::clone(list), has_expired));
+        let is_news = self.noted != noted;
+        self.noted = noted;
+        // Whoever has it read but once, when he says so, need not be told that it was.
+        let is_watched = !self.files.is_empty();
+        let used = if has_expired { "" } else { "in use, " };
+        (is_news && (is_watched || has_expired)).then(|| format!("{used}{}", words(list, now)))
     }
 
     fn is_due(&self, now: Utc) -> bool {
@@ -253,15 +259,78 @@ impl Keeper {
                 warn!("cannot keep the list in {}: {error}", shown.display());
             }
         }
-        info!(
-            "{web}: fetched, the last leap second in it is that before {}",
-            date(list.last())
-        );
-        let list = Arc::new(list);
+        let (list, now) = (Arc::new(list), system_now());
+        info!("{web}: fetched, {}", words(&list, now));
+        self.noted = Some((Arc::clone(&list), has_expired(&list, now)));
         self.fetched = Some(Arc::clone(&list));
         self.told.send_replace(list);
-        self.renewed = Some(system_now());
+        self.renewed = Some(now);
         Ok(())
+    }
+}
+
+/// How it is with a file that should be a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It is one: in words, how far it reaches.
+    Good(String),
+    /// It is one that tells of no leap second that comes: in words, since when.
+    Expired(String),
+    /// It is none that is used: in words, why.
+    Unusable(String),
+    /// There is no such file: in words as well.
+    Missing(String),
+}
+
+/// Looks at the file at `path` once, as a [`Keeper`] does that goes by it at `now`. All words begin with the path. A disk that hangs
+/// holds up whoever calls.
+pub fn look(path: &Path, now: Utc) -> Look {
+    match usable(path) {
+        Ok(Some((list, _))) => {
+            let text = format!("{}: {}", path.display(), words(&list, now));
+            if has_expired(&list, now) {
+                Look::Expired(text)
+            } else {
+                Look::Good(text)
+            }
+        }
+        Ok(None) => Look::Missing(missing(path)),
+        Err(trouble) => Look::Unusable(trouble),
+    }
+}
+
+/// The list in a file and when it was written; nothing if there is no such file, or in words why it is not used.
+fn usable(path: &Path) -> Result<Option<(LeapSeconds, Utc)>, String> {
+    match file::read(path) {
+        Ok(Some((list, _))) if is_ancient(&list) => {
+            Err(format!("{}: older than this program", path.display()))
+        }
+        Ok(found) => Ok(found),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn missing(path: &Path) -> String {
+    format!("{}: no such file", path.display())
+}
+
+fn has_expired(list: &LeapSeconds, now: Utc) -> bool {
+    list.expires().is_some_and(|expires| expires <= now)
+}
+
+/// How far a list reaches, for people.
+fn words(list: &LeapSeconds, now: Utc) -> String {
+    let last = format!(
+        "the last leap second in it is that before {}",
+        date(list.last())
+    );
+    match list.expires() {
+        Some(expired) if expired <= now => {
+            let expired = date(expired);
+            format!("expired on {expired}; no leap second after that is known")
+        }
+        Some(expires) => format!("{last}, good until {}", date(expires)),
+        None => format!("{last}; it does not say until when it is good"),
     }
 }
 
@@ -275,5 +344,32 @@ fn date(instant: Utc) -> String {
     match Timestamp::from_second(instant.to_parts().0) {
         Ok(timestamp) => timestamp.strftime("%Y-%m-%d").to_string(),
         Err(_) => format!("{instant:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::leap_seconds::tests::REAL;
+
+    #[test]
+    fn a_list_is_told_once_when_it_comes_into_use_and_once_when_it_expires() {
+        let list = Arc::new(LeapSeconds::parse(REAL.as_bytes()).expect("real"));
+        let expires = list.expires().expect("it says so");
+        let before = expires - Span::from_secs(1);
+        let mut keeper = Keeper::with_files(vec![Place::usual("/none".into())], None, None);
+        assert_eq!(
+            keeper.news(&list, before).as_deref(),
+            Some(
+                "in use, the last leap second in it is that before 2017-01-01, good until 2026-06-28"
+            )
+        );
+        let same = Arc::new(LeapSeconds::clone(&list));
+        assert_eq!(keeper.news(&same, before), None);
+        let expired = Some("expired on 2026-06-28; no leap second after that is known");
+        assert_eq!(keeper.news(&list, expires).as_deref(), expired);
+        assert_eq!(keeper.news(&list, expires), None);
+        let other = Arc::new(LeapSeconds::built_in());
+        assert!(keeper.news(&other, expires).is_some(), "another one");
     }
 }

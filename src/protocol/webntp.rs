@@ -172,7 +172,8 @@ fn decimal(member: &'static str, value: Value<'_>) -> Result<(DecimalSeconds, us
     Ok((seconds, end))
 }
 
-/// A whole number; an absent one counts as 0.
+/// A whole number, though it may be written with a point and zeros, as some do who have only one kind of number; an absent one
+/// counts as 0.
 fn integer<T: std::str::FromStr + Default>(
     member: &'static str,
     value: Option<Value<'_>>,
@@ -181,7 +182,12 @@ fn integer<T: std::str::FromStr + Default>(
         None => Ok(T::default()),
         Some(Value::Number(number)) => std::str::from_utf8(number.text)
             .ok()
-            .and_then(|text| text.parse().ok())
+            .and_then(|text| match text.split_once('.') {
+                Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => {
+                    whole.parse().ok()
+                }
+                _ => text.parse().ok(),
+            })
             .ok_or(Refusal::LeapNonsense { member }),
         Some(_) => Err(Refusal::LeapNonsense { member }),
     }
@@ -438,6 +444,8 @@ mod tests {
             ("-36", "1483228800", "1", "leap"),
             ("36.5", "1483228800", "1", "leap"),
             ("1e1", "1483228800", "1", "leap"),
+            ("36.0e0", "1483228800", "1", "leap"),
+            ("36", "1483228800.5", "1", "next"),
             ("99999999999", "1483228800", "1", "leap"),
             ("\"36\"", "1483228800", "1", "leap"),
             ("36", "1483228801", "1", "next"),
@@ -454,6 +462,16 @@ mod tests {
         }
         let removed = read(&with(r#","leap":37,"next":1893456000,"step":-1"#));
         assert_eq!(removed.map(|r| r.leap.map(|l| l.step)), Ok(Some(-1)));
+    }
+
+    #[test]
+    fn a_whole_number_may_have_a_fraction_of_zero() {
+        let notice = |members: &str| read(&with(members)).map(|reply| reply.leap);
+        let whole = notice(r#","leap":36,"next":1483228800,"step":-1"#);
+        assert!(matches!(whole, Ok(Some(_))), "{whole:?}");
+        let written = notice(r#","leap":36.0,"next":1483228800.000,"step":-1.0"#);
+        assert_eq!(written, whole);
+        assert_eq!(notice(r#","leap":0.0,"next":0.0,"step":0.0"#), Ok(None));
     }
 
     proptest! {

@@ -41,6 +41,27 @@ fn check_accepts_a_good_configuration() {
 }
 
 #[test]
+fn check_says_what_is_wrong_with_the_places_that_the_configuration_names_and_exits_with_0() {
+    sandbox::run(|| {
+        let source = webntpd::configuration(2, &["https://time.example/json".into()]);
+        let places = "protocol = \"webntp\"\n[leap]\nlist = \"/run/list\"\n[log]\nmeasurements = \"/run/none/log\"\n[state]\ndirectory = \"/run/list\"\n";
+        std::fs::write("/run/list", "nonsense\n").expect("the sandbox has a /run of its own");
+        let output = check(&format!("{source}{places}"));
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let told = words(&output.stdout);
+        let lines: Vec<&str> = told.lines().skip(1).collect();
+        assert_eq!(lines.len(), 3, "{told}");
+        for (line, beginning) in lines.iter().zip([
+            "[leap] list: /run/list: line 1: ",
+            "[log] measurements: /run/none/log: there is no directory /run/none; ",
+            "[state] directory: /run/list: is no directory; ",
+        ]) {
+            assert!(line.starts_with(beginning), "{told}");
+        }
+    });
+}
+
+#[test]
 fn check_names_every_problem_with_its_line_and_exits_with_78() {
     sandbox::run(|| {
         let output = check(

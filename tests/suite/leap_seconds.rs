@@ -107,6 +107,12 @@ fn what_the_list_announces_goes_into_shared_memory_and_into_the_socket_until_ano
         write(&coming(38));
         let named = format!("list = \"{LIST}\"");
         let mut daemon = program::start(Path::new(DIR), &configuration(&fake, &named));
+        let in_use = |path: &str, last: &str| {
+            format!(
+                "INFO {path}: in use, the last leap second in it is that before {last}, good until 2035-12-28"
+            )
+        };
+        daemon.wait_line(&in_use(LIST, "2035-07-01"), LIMIT);
         daemon.wait_line(
             "INFO a leap second is announced: 2035-06-30 23:59:60 UTC will be",
             LIMIT,
@@ -117,6 +123,7 @@ fn what_the_list_announces_goes_into_shared_memory_and_into_the_socket_until_ano
         // The same file, another list.
         write(&coming(36));
         reload(&mut daemon, &configuration(&fake, &named));
+        daemon.wait_line(&in_use(LIST, "2035-07-01"), LIMIT);
         daemon.wait_line(
             "INFO a leap second is announced: 2035-06-30 23:59:59 UTC will not be",
             LIMIT,
@@ -130,6 +137,7 @@ fn what_the_list_announces_goes_into_shared_memory_and_into_the_socket_until_ano
             &mut daemon,
             &configuration(&fake, "list = \"/run/webntpd/other\""),
         );
+        daemon.wait_line(&in_use("/run/webntpd/other", "2017-01-01"), LIMIT);
         daemon.wait_line("INFO the leap second is not announced any more", LIMIT);
         wait_segment(0);
         wait_message(&reader, 0);
@@ -187,6 +195,7 @@ fn an_expired_list_is_a_note_and_not_repeated_when_all_is_read_again() {
         reload(&mut daemon, &other);
         daemon.wait_line("WARN /run/webntpd/none: no such file", LIMIT);
         assert_eq!(daemon.log().matches("expired on").count(), 1);
+        assert!(!daemon.log().contains("in use"), "one line of it");
     });
 }
 
@@ -208,7 +217,12 @@ fn a_list_is_fetched_where_the_configuration_says_and_kept_in_the_state_director
             Process::start(&mut command)
         };
         let mut daemon = start();
-        daemon.wait_line(&format!("INFO {url}: fetched, the last leap second"), LIMIT);
+        daemon.wait_line(
+            &format!(
+                "INFO {url}: fetched, the last leap second in it is that before 2035-07-01, good until 2035-12-28"
+            ),
+            LIMIT,
+        );
         wait_segment(1);
         assert_eq!(fs::read_to_string(KEPT).expect("kept"), coming(38));
         daemon.signal(Signal::SIGTERM);
@@ -216,6 +230,7 @@ fn a_list_is_fetched_where_the_configuration_says_and_kept_in_the_state_director
 
         // The newer one of both is the kept one; nothing is due.
         let mut daemon = start();
+        daemon.wait_line(&format!("INFO {KEPT}: in use,"), LIMIT);
         daemon.wait_line("INFO a leap second is announced", LIMIT);
         assert!(!daemon.log().contains("fetched"));
     });

@@ -3,6 +3,7 @@
 //! In: a source of the configuration, and the time that the daemon kept. Out: how far the way leads, one sample if it leads to the end, and what to do where it does not.
 //! A server is connected to twice and asked once, after the questions that find out its protocol if the configuration does not name it.
 
+use super::super::burst::is_understood;
 use super::clock::{Sample, Wrong};
 use super::link::Link;
 use crate::config::{self, Config, Protocol, Source};
@@ -44,8 +45,29 @@ pub(super) struct Visit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Missed {
     reason: String,
+    why: Why,
+}
+
+/// Who may be able to do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
     /// A page came where a time was due.
-    is_portal: bool,
+    Portal,
+    /// The server is there, and does not want to be asked now.
+    Busy,
+    Other,
+}
+
+impl Why {
+    fn of(refusal: Option<&Refusal>) -> Self {
+        match refusal {
+            Some(Refusal::Html | Refusal::PageInstead { .. }) => Self::Portal,
+            Some(Refusal::Status {
+                code: 429 | 503, ..
+            }) => Self::Busy,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Why a source could not be visited at all: in words.
@@ -110,15 +132,12 @@ pub(super) async fn visit(source: Source, known: KnownTime) -> Result<Visit, Unf
             })
         }
         Ok(Err(trouble)) => Err(Missed {
-            is_portal: matches!(
-                trouble.refusal(),
-                Some(Refusal::Html | Refusal::PageInstead { .. })
-            ),
+            why: Why::of(trouble.refusal()),
             reason: trouble.to_string(),
         }),
         Err(_) => Err(Missed {
             reason: format!("no sample within {} s", SAMPLE_DUE.as_secs()),
-            is_portal: false,
+            why: Why::Other,
         }),
     };
     Ok(Visit {
@@ -212,16 +231,40 @@ impl Visit {
                     Length(sample.delay)
                 ),
             ),
-            Some(Err(missed)) => Link::fault(link("sample"), &missed.reason).remedy(if missed.is_portal {
-                "open any page in a browser: behind a captive portal, log in there or have this machine exempted; else \
-                 correct `url` and `protocol`"
-            } else {
-                "see whether `url` and `protocol` are right (`webntp URL` asks it as well), and whether its operator \
-                 knows of it; with other sources the daemon does without"
-            }),
+            Some(Err(missed)) => Link::fault(link("sample"), &missed.reason)
+                .remedy(self.sample_remedy(source, missed.why)),
             None => Link::skipped(link("sample"), "there is no connection"),
         });
         links
+    }
+
+    /// What to do about a sample that did not come.
+    fn sample_remedy(&self, source: &Source, why: Why) -> String {
+        let scheme = source.url.scheme();
+        // Not where the scheme says it.
+        let is_given = source.protocol != Protocol::of_scheme(scheme);
+        let kind = source.protocol.or(self.found);
+        match why {
+            Why::Portal => {
+                let keys = if is_given { "`url` and `protocol`" } else { "`url`" };
+                format!(
+                    "open any page in a browser: behind a captive portal, log in there or have this machine exempted; \
+                     else correct {keys}"
+                )
+            }
+            Why::Busy => "it may be asked too often, or by too many: the daemon asks again by itself; if it stays so, \
+                          ask its operator, or use another source"
+                .to_owned(),
+            Why::Other => {
+                let keys = if is_given { "`url` and `protocol` are right" } else { "`url` is right" };
+                let is_understood = kind.is_some_and(|kind| is_understood(kind, scheme));
+                let also = if is_understood { " (`webntp URL` asks it as well)" } else { "" };
+                format!(
+                    "see whether {keys}{also}, and whether its operator knows of it; with other sources the daemon \
+                     does without"
+                )
+            }
+        }
     }
 }
 

@@ -32,7 +32,25 @@ fn ranges_include_their_ends() {
         (
             "leap.url = 'http://a/list'",
             Some(
-                "1: leap: url \"http://a/list\" has the scheme http; use https, nothing else vouches for the list",
+                "1: leap: url \"http://a/list\" has the scheme http; use https, nothing else vouches for the list; or name a file with list",
+            ),
+        ),
+        (
+            "leap.url = 'file:///a/list'",
+            Some(
+                "1: leap: url \"file:///a/list\" has the scheme file; use https, nothing else vouches for the list; or name a file with list",
+            ),
+        ),
+        (
+            "leap.url = 'ntp:'",
+            Some(
+                "1: leap: url \"ntp:\" has the scheme ntp; use https, nothing else vouches for the list; or name a file with list",
+            ),
+        ),
+        (
+            "leap.url = 'leap-seconds.list'",
+            Some(
+                "1: leap: url \"leap-seconds.list\" is not a URL: relative URL without a base; write it like \"https://example.com/leap-seconds.list\"",
             ),
         ),
         ("select.max-bound = '1ms'", None),

@@ -200,21 +200,80 @@ fn a_certificate_that_ends_within_14_days_is_noted() {
 
 #[test]
 fn a_refused_sample_is_told_in_words_and_a_page_leads_to_the_portal() {
-    let missed = |refusal: Refusal, is_portal| Visit {
-        sample: Some(Err(Missed {
-            reason: refusal.to_string(),
-            is_portal,
-        })),
-        ..good()
-    };
-    let page = missed(Refusal::Html, true);
+    let page = missed(Refusal::Html);
     assert_first(&page, "sample of tokyo", "log in there");
     assert!(first(&page, None).text.contains("captive portal"));
-    assert_first(
-        &missed(Refusal::EmptyBody, false),
-        "sample of tokyo",
-        "`protocol`",
-    );
+    assert_first(&missed(Refusal::EmptyBody), "sample of tokyo", "`url`");
+}
+
+fn missed(refusal: Refusal) -> Visit {
+    Visit {
+        sample: Some(Err(Missed {
+            why: Why::of(Some(&refusal)),
+            reason: refusal.to_string(),
+        })),
+        ..good()
+    }
+}
+
+/// What to do about a refusal by a server at this URL, whose protocol is given, or is found out.
+fn advice(refusal: Refusal, url: &str, given: Option<Protocol>, found: Option<Protocol>) -> String {
+    let mut source = Source::new("tokyo", Url::parse(url).unwrap(), Span::from_secs(16));
+    source.protocol = given.or(source.protocol);
+    let visit = Visit {
+        found,
+        ..missed(refusal)
+    };
+    let links = visit.judge(&source, None);
+    let sample = links.iter().find(|link| link.name == "sample of tokyo");
+    let remedy = sample.and_then(|link| link.remedy.clone());
+    remedy.expect("it is a fault")
+}
+
+#[test]
+fn the_tool_is_named_only_for_kinds_that_it_speaks() {
+    let url = "https://tokyo.example/json";
+    for kind in Protocol::OVER_HTTP {
+        let is_spoken = matches!(kind, Protocol::WebNtp | Protocol::Nict);
+        for (given, found) in [(Some(kind), None), (None, Some(kind))] {
+            let advice = advice(Refusal::EmptyBody, url, given, found);
+            assert_eq!(advice.contains("`webntp URL`"), is_spoken, "{kind:?}");
+        }
+    }
+    for (url, is_spoken) in [(url, false), ("wss://a/", true), ("ntp://a", true)] {
+        let advice = advice(Refusal::EmptyBody, url, None, None);
+        assert_eq!(advice.contains("`webntp URL`"), is_spoken, "{url}");
+    }
+}
+
+#[test]
+fn a_protocol_is_doubted_only_where_one_is_given() {
+    let text = Some(Protocol::Text);
+    for refusal in [Refusal::EmptyBody, Refusal::Html] {
+        for (url, given, found, is_doubted) in [
+            ("https://a/", text, None, true),
+            ("https://a/", None, text, false),
+            ("https://a/", None, None, false),
+            ("wss://a/", None, None, false),
+        ] {
+            let advice = advice(refusal.clone(), url, given, found);
+            assert_eq!(advice.contains("`protocol`"), is_doubted, "{url}: {advice}");
+            assert!(advice.contains("`url`"), "{advice}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_busy_is_no_reason_to_correct_the_configuration() {
+    let status = |code| Refusal::Status {
+        code,
+        retry_after: None,
+    };
+    for (code, is_busy) in [(429, true), (503, true), (404, false), (500, false)] {
+        let advice = advice(status(code), "https://a/", Some(Protocol::Text), None);
+        assert_eq!(advice.contains("`url`"), !is_busy, "{code}: {advice}");
+        assert_eq!(advice.contains("`protocol`"), !is_busy, "{code}: {advice}");
+    }
 }
 
 #[test]

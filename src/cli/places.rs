@@ -1,0 +1,235 @@
+//! Files and directories that the configuration points to, and without which the daemon runs all the same: its list of leap seconds,
+//! where it records, what it keeps.
+//!
+//! In: a configuration. Out: for `webntpd --check` and `webntp doctor`, how it is with each. Nothing is written, and who may write is
+//! not looked at.
+
+use crate::config::{Config, Leap, State};
+use crate::engine::time::Utc;
+use crate::leap_seconds::{self, Look};
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// How it is with one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The key that names it.
+    pub(super) key: &'static str,
+    /// Whether the file names it.
+    pub(super) is_named: bool,
+    pub(super) text: String,
+    /// What to do; nothing if all is well.
+    pub(super) remedy: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.text)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Looks at all of them, as they are at `now`.
+pub(super) fn look(config: &Config, now: Utc) -> Vec<Place> {
+    let places = [list(config, now), measurements(config), state(config)];
+    places.into_iter().flatten().collect()
+}
+
+fn list(config: &Config, now: Utc) -> Option<Place> {
+    let named = config.leap.list.as_deref();
+    let look = leap_seconds::look(named.unwrap_or(Path::new(Leap::USUAL_LIST)), now);
+    let renew = match named {
+        Some(_) => "put a newer one there, or name one in [leap] that is kept up to date",
+        None => "upgrade tzdata",
+    };
+    let mend = match named {
+        Some(_) => "put leap-seconds.list there, or name another file",
+        None => "install tzdata again",
+    };
+    let unused = "this list of leap seconds is not used";
+    let (text, remedy) = match look {
+        Look::Good(text) => (text, None),
+        Look::Expired(text) => (text, Some(renew)),
+        Look::Unusable(text) => (format!("{text}; {unused}"), Some(mend)),
+        Look::Missing(text) if named.is_some() => (format!("{text}; {unused}"), Some(mend)),
+        // Not every machine has tzdata.
+        Look::Missing(_) => return None,
+    };
+    let fetched = config.leap.url.as_ref();
+    let remedy = remedy.map(|remedy| match fetched {
+        Some(url) => format!("{remedy}; another one is fetched from {url}"),
+        None => remedy.to_owned(),
+    });
+    Some(Place {
+        key: "[leap] list",
+        is_named: named.is_some(),
+        text,
+        remedy,
+    })
+}
+
+fn measurements(config: &Config) -> Option<Place> {
+    let path = config.log.measurements.as_deref()?;
+    let shown = path.display();
+    let odd = |text, remedy: &str| (text, Some(remedy.to_owned()));
+    let directory = path.parent().unwrap_or(path);
+    let (text, remedy) = if path.is_dir() {
+        odd(
+            format!("{shown}: is a directory; nothing is recorded"),
+            "name a file in it",
+        )
+    } else if is_missing(directory) {
+        odd(
+            format!(
+                "{shown}: there is no directory {}; nothing is recorded",
+                directory.display()
+            ),
+            "make it such that webntpd may write there",
+        )
+    } else {
+        (format!("{shown}: its directory is there"), None)
+    };
+    Some(Place {
+        key: "[log] measurements",
+        is_named: true,
+        text,
+        remedy,
+    })
+}
+
+fn state(config: &Config) -> Option<Place> {
+    let path = config.state.directory.as_deref()?;
+    let shown = path.display();
+    let is_named = config.state != State::default();
+    let is_file = path.metadata().is_ok_and(|data| !data.is_dir());
+    let (text, remedy) = if is_file {
+        (
+            format!("{shown}: is no directory; nothing is kept for the next start"),
+            Some("name a directory".to_owned()),
+        )
+    } else if is_named && is_missing(path) {
+        (
+            format!("{shown}: there is no such directory; nothing is kept for the next start"),
+            Some("make it such that webntpd may write there".to_owned()),
+        )
+    } else {
+        // The package makes the usual one when the daemon starts.
+        return None;
+    };
+    Some(Place {
+        key: "[state] directory",
+        is_named,
+        text,
+        remedy,
+    })
+}
+
+/// Whether it is known not to be there.
+fn is_missing(path: &Path) -> bool {
+    let found = path.metadata();
+    found.is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::time::Span;
+    use crate::protocol::leap_seconds::LeapSeconds;
+    use crate::protocol::leap_seconds::tests::REAL;
+    use std::fs;
+    use std::path::PathBuf;
+
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let name = format!("webntpd-places-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).expect("writable");
+            Self(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            // Left behind at the worst.
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn told(config: &Config, now: Utc, key: &str) -> Option<Place> {
+        look(config, now).into_iter().find(|place| place.key == key)
+    }
+
+    #[test]
+    fn a_list_that_is_named_is_good_expired_broken_or_missing() {
+        let directory = Directory::new("list");
+        let path = directory.0.join("list");
+        let mut config = Config::of(Vec::new());
+        config.leap.list = Some(path.clone());
+        let real = LeapSeconds::parse(REAL.as_bytes()).expect("real");
+        let expires = real.expires().expect("it says so");
+        let now = expires - Span::from_secs(1);
+        let list = |now| told(&config, now, "[leap] list").expect("it is named");
+
+        let missing = list(now).to_string();
+        assert!(missing.contains("no such file; this list"), "{missing}");
+        fs::write(&path, REAL).expect("writable");
+        assert_eq!(list(now).remedy, None);
+        assert!(list(now).text.ends_with("good until 2026-06-28"));
+        assert!(list(expires).text.contains("expired on 2026-06-28"));
+        assert!(list(expires).remedy.is_some());
+        fs::write(&path, format!("{REAL}nonsense\n")).expect("writable");
+        let broken = list(now).to_string();
+        assert!(
+            broken.contains(": line ") && broken.contains("is not used"),
+            "{broken}"
+        );
+        fs::remove_file(&path).expect("it is there");
+        fs::create_dir(&path).expect("writable");
+        assert!(list(now).text.contains("cannot read"), "a directory");
+    }
+
+    #[test]
+    fn measurements_that_cannot_be_recorded_are_told_with_the_reason() {
+        let directory = Directory::new("log");
+        let mut config = Config::of(Vec::new());
+        let now = Utc::from_secs(0);
+        assert_eq!(told(&config, now, "[log] measurements"), None);
+        for (path, remedy) in [
+            ("", Some("name a file in it")),
+            (
+                "none/log",
+                Some("make it such that webntpd may write there"),
+            ),
+            ("log", None),
+        ] {
+            config.log.measurements = Some(directory.0.join(path));
+            let place = told(&config, now, "[log] measurements").expect("it is named");
+            assert_eq!(place.remedy.as_deref(), remedy, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_state_directory_that_is_none_is_told_and_the_usual_one_need_not_be_there() {
+        let directory = Directory::new("state");
+        let now = Utc::from_secs(0);
+        let file = directory.0.join("file");
+        fs::write(&file, "").expect("writable");
+        let state = |path: &Path| {
+            let mut config = Config::of(Vec::new());
+            config.state.directory = Some(path.to_owned());
+            told(&config, now, "[state] directory")
+        };
+        assert_eq!(state(&directory.0), None);
+        assert!(state(&file).is_some_and(|place| place.text.contains("is no directory")));
+        let missing = state(&directory.0.join("none"));
+        assert!(missing.is_some_and(|place| place.text.contains("no such directory")));
+        let usual = Config::of(Vec::new());
+        assert_eq!(told(&usual, now, "[state] directory"), None);
+    }
+}

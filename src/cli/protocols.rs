@@ -47,8 +47,10 @@ async fn line(source: &Source, known: KnownTime) -> String {
     };
     match timeout(PATIENCE, finder.settle()).await {
         Ok(Ok((kind, _))) => {
-            let (kind, words) = (kind.name(), kind.words());
-            format!("source {name}: speaks {kind} ({words}); to settle that: protocol = \"{kind}\"")
+            let (kind, words, caution) = (kind.name(), kind.words(), kind.caution());
+            format!(
+                "source {name}: speaks {kind} ({words}); to settle that: protocol = \"{kind}\"{caution}"
+            )
         }
         Ok(Err(trouble)) => format!("source {name}: {trouble}"),
         Err(_) => {

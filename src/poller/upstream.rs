@@ -106,7 +106,7 @@ impl Upstream {
             (Cause::Net(Error::Closed) | Cause::Unasked(Error::Closed), _) => Aftermath::Stale,
             // Followed only when connecting: the next exchange does.
             (
-                Cause::Refused(Refusal::Redirect { .. })
+                Cause::Refused(Refusal::Redirect { .. } | Refusal::Elsewhere { .. })
                 | Cause::Undecided(Undecided::Refused(Refusal::Redirect { .. })),
                 _,
             ) => Aftermath::Broken,
@@ -161,14 +161,17 @@ impl Upstream {
     }
 
     /// Asks where the redirects lead that a new connection meets with; from then on, until the connection
-    /// ends, there.
+    /// ends, there. In clear text a reply that does not name its question could be anybody's: then they lead to no other host.
     async fn ask(&mut self) -> Result<(Request, Answer), Error> {
         if self.connection.is_none() {
             self.goal = None;
         }
         for _ in 0..HOP_LIMIT {
             match self.ask_once().await {
-                Err(Error::Moved { goal, .. }) => {
+                Err(Error::Moved { goal, refusal }) => {
+                    if !self.settings.kind.echoes() && self.is_elsewhere_in_clear_text(&goal) {
+                        return Err(refusal.not_followed().into());
+                    }
                     self.connection = None;
                     self.goal = Some(*goal);
                 }
@@ -176,6 +179,14 @@ impl Upstream {
             }
         }
         self.ask_once().await
+    }
+
+    fn is_elsewhere_in_clear_text(&self, goal: &Target) -> bool {
+        goal.url().scheme() == "http" && !self.is_on_the_host(goal)
+    }
+
+    fn is_on_the_host(&self, goal: &Target) -> bool {
+        goal.url().host_str() == self.target.url().host_str()
     }
 
     async fn ask_once(&mut self) -> Result<(Request, Answer), Error> {
@@ -199,7 +210,7 @@ impl Upstream {
             let answer = self.connected().await?.exchange(request, &deadlines).await;
             match answer {
                 Err(Error::Moved { goal, .. })
-                    if goal.url().host_str() == self.target.url().host_str()
+                    if self.is_on_the_host(&goal)
                         && !matches!(request.resource, Resource::Path(_)) =>
                 {
                     self.connection = None;
@@ -522,6 +533,45 @@ mod tests {
             }
             assert_eq!(count, (2, 4), "once a connection: {kind:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn in_clear_text_only_a_reply_that_names_its_question_is_taken_from_another_host() {
+        for kind in Kind::OVER_HTTP {
+            let truth = Truth::at(60_000);
+            let (goal, mut asked) = serve(move |line| told(kind, line, truth.now())).await;
+            let elsewhere = format!("http://localhost:{}/json", goal.port().unwrap());
+            let (url, _) = serve(move |_| moved(&elsewhere)).await;
+            let mut upstream = upstream(url, speaking(kind));
+            let exchange = upstream.exchange().await;
+            asked.close();
+            if matches!(kind, Kind::WebNtp | Kind::Nict) {
+                assert!(truth.holds(&exchange.unwrap()), "{kind:?}");
+                continue;
+            }
+            let failure = exchange.unwrap_err().into_failure();
+            let reason = &failure.reason;
+            assert!(
+                reason.contains("in clear text to another host, \"http://localhost:")
+                    && reason.ends_with("configure that URL if it is the right one"),
+                "{kind:?} {reason}"
+            );
+            // It may be gone with the next connection, as a portal is after a log-in.
+            assert_eq!(failure.connection, Aftermath::Broken);
+            assert!(asked.recv().await.is_none(), "{kind:?} asked a stranger");
+        }
+    }
+
+    #[test]
+    fn elsewhere_a_certificate_vouches_for_the_redirect() {
+        let upstream = upstream(Url::parse("http://a/json").unwrap(), speaking(Kind::XTime));
+        let is_refused = |url: &str| {
+            let goal = Target::new(Url::parse(url).unwrap()).unwrap();
+            upstream.is_elsewhere_in_clear_text(&goal)
+        };
+        assert!(is_refused("http://b/json"));
+        assert!(!is_refused("https://b/json"));
+        assert!(!is_refused("http://a:81/"));
     }
 
     #[tokio::test]

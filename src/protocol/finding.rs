@@ -32,9 +32,9 @@ pub enum Undecided {
     /// A reply that says nothing about the server, or nothing that lasts.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// A page in clear text: anybody on the way can put his own there, and portals do.
+    /// A page in clear text, or something else of no kind beside a `Date`: anybody on the way can put his own there, and portals do.
     #[error(
-        "the reply is a page in clear text: a captive portal, or no time server; name its `protocol` if this is the right server"
+        "the reply proves nothing: in clear text anybody on the way may have said this, a captive portal as well; name its `protocol` if this is the right server"
     )]
     Page,
     /// All questions were answered, none with a time.

@@ -178,6 +178,21 @@ impl Kind {
         }
     }
 
+    /// What somebody should know whose server was found to speak it, to be put behind that; mostly nothing.
+    pub const fn caution(self) -> &'static str {
+        match self {
+            Self::HttpDate => {
+                "; if it speaks a finer kind, name that as its protocol: a server that rounds its Date is half a second off, and nobody can tell"
+            }
+            _ => "",
+        }
+    }
+
+    /// Whether its replies name the question that they answer. Over UDP they have to, over HTTP the others have no place for it.
+    pub const fn echoes(self) -> bool {
+        matches!(self, Self::WebNtp | Self::Nict | Self::Ntp)
+    }
+
     /// Whether its stamps are whole seconds, so that it must not outvote a finer kind.
     pub const fn is_coarse(self) -> bool {
         matches!(self, Self::HttpDate)

@@ -41,6 +41,17 @@ pub enum Refusal {
         /// Where to.
         location: Excerpt,
     },
+    /// A redirect in clear text to another host, from one whose replies would not name the question: portals answer so to anybody,
+    /// and what they say would pass for the server's time.
+    #[error(
+        "redirected with status {code} in clear text to another host, {location}, as captive portals do; configure that URL if it is the right one"
+    )]
+    Elsewhere {
+        /// The status code.
+        code: u16,
+        /// Where to.
+        location: Excerpt,
+    },
     /// An `Age` header: the reply comes out of a cache.
     #[error("the reply has an Age of {age}: it comes out of a cache")]
     Aged {
@@ -264,6 +275,14 @@ pub enum HeaderFault {
 }
 
 impl Refusal {
+    /// The refusal of a redirect that leads to another host in clear text; what is no redirect stays as it is.
+    pub fn not_followed(self) -> Self {
+        match self {
+            Self::Redirect { code, location } => Self::Elsewhere { code, location },
+            other => other,
+        }
+    }
+
     /// How long the server wants to be left alone, if it said so.
     pub fn retry_after(&self) -> Option<Span> {
         match self {
@@ -325,6 +344,14 @@ mod tests {
                     location: Excerpt::of(b"http://portal/\r\n"),
                 },
                 r#"redirected with status 302 to "http://portal/\r\n"; configure that URL if it is the right one"#,
+            ),
+            (
+                Refusal::Redirect {
+                    code: 302,
+                    location: Excerpt::of(b"http://portal/"),
+                }
+                .not_followed(),
+                r#"redirected with status 302 in clear text to another host, "http://portal/", as captive portals do; configure that URL if it is the right one"#,
             ),
             (
                 Refusal::Number {

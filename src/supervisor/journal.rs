@@ -2,14 +2,14 @@
 //! log.
 
 mod leap_second;
+mod source;
 
 use super::budget::Budget;
 use super::replay::Decided;
 use super::roster::{Changes, Panicked};
 use crate::config::{Output, Source};
 use crate::engine::leap::Leap;
-use crate::engine::reason::Reason;
-use crate::engine::snapshot::{NoDecision, Snapshot, SourceView, Tally};
+use crate::engine::snapshot::{NoDecision, Snapshot};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span, Utc};
 use crate::output::{Published, SinkError};
@@ -17,17 +17,14 @@ use crate::protocol::kind::Kind;
 use crate::status::Status;
 use crate::status::ledger::SourceLedger;
 use crate::status::table::Length;
-use crate::status::words;
 use crate::sys::continuity::Break;
 use crate::sys::reader::Reader;
 use crate::sys::shm::ReaderState;
 use crate::sys::sock::Listener;
+use source::SourceState;
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
 use tracing::{debug, error, info, warn};
-
-/// What somebody should know who expected more.
-const COARSE: &str = "; if it speaks a finer kind, name that as its protocol";
 
 /// What was said last, of each thing that can change.
 #[derive(Default)]
@@ -44,15 +41,6 @@ pub(super) struct Journal {
 struct Subject<T> {
     said: T,
     budget: Budget,
-}
-
-/// What an operator should know of a source.
-#[derive(Clone, Default, PartialEq, Eq)]
-struct SourceState {
-    trouble: Option<String>,
-    falseticker: bool,
-    creeps: bool,
-    answered: bool,
 }
 
 /// How a cycle ended.
@@ -159,7 +147,7 @@ impl Journal {
             source = name.as_str(),
             "source {name}: no protocol is given; its server was found to speak {spoken} ({}){}",
             kind.words(),
-            if kind.is_coarse() { COARSE } else { "" }
+            kind.caution()
         );
     }
 
@@ -381,167 +369,9 @@ fn gist(reason: &str) -> String {
     gist
 }
 
-impl Subject<SourceState> {
-    fn tell(&mut self, source: &SourceView, now: Raw) {
-        let name = &source.name;
-        let state = SourceState {
-            trouble: source.trouble.clone(),
-            falseticker: match source.tally {
-                Tally::Falseticker => true,
-                // Whoever takes no part is not acquitted by that.
-                Tally::Unusable(_) => self.said.falseticker,
-                _ => false,
-            },
-            creeps: match source.reason {
-                Some(Reason::Creeps { .. }) => true,
-                _ => self.said.creeps && !source.tally.survives(),
-            },
-            answered: self.said.answered || source.reading.is_some(),
-        };
-        let mut say = |is_bad, reason, what: &str| {
-            let text = format!("source {name}: {what}");
-            self.budget.say(
-                now,
-                Line {
-                    text,
-                    is_bad,
-                    reason,
-                    source: Some(name),
-                    ..Line::default()
-                },
-            );
-        };
-        match (&self.said.trouble, &state.trouble) {
-            (before, Some(reason)) if before.as_deref().map(gist) != Some(gist(reason)) => {
-                say(true, Some(reason.as_str()), reason)
-            }
-            (Some(_), None) => say(false, None, "answers again"),
-            (None, None) if state.answered && !self.said.answered => say(false, None, "answers"),
-            _ => {}
-        }
-        let why = source.reason.as_ref().map(words::reason);
-        let why = why.as_deref();
-        let because = why.map_or_else(String::new, |why| format!(": {why}"));
-        if state.falseticker && !self.said.falseticker {
-            let what = format!("falseticker, it contradicts the majority{because}");
-            say(true, why, &what);
-        } else if self.said.falseticker && !state.falseticker {
-            say(false, None, "agrees with the majority again");
-        }
-        // One that is convicted as a falseticker as well has had its line.
-        if state.creeps && !self.said.creeps && !state.falseticker {
-            say(true, why, &format!("not heard{because}"));
-        } else if self.said.creeps && !state.creeps {
-            say(false, None, "shows the same rate as the others again");
-        }
-        if let Some(reading) = &source.reading
-            && reading.misfits > 0
-        {
-            let dropped = reading.misfits;
-            say(
-                true,
-                None,
-                &format!("its time or its route stepped, {dropped} older samples were dropped"),
-            );
-        }
-        self.said = state;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::snapshot::Unusable;
-    use crate::engine::time::Rate;
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Memory {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// What is said of a source that had these tallies, and these reasons for them.
-    fn said(views: &[(Tally, Option<Reason>)]) -> String {
-        let memory = Memory::default();
-        let out = memory.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || out.clone())
-            .with_ansi(false)
-            .without_time()
-            .with_target(false)
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            let mut subject = Subject::<SourceState>::default();
-            for &(tally, reason) in views {
-                let view = SourceView {
-                    name: "c".into(),
-                    tally,
-                    reason,
-                    poll: Span::from_secs(16),
-                    reach: 1,
-                    reading: None,
-                    trouble: None,
-                };
-                subject.tell(&view, Raw::from_nanos(0));
-            }
-        });
-        let bytes = memory.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[test]
-    fn a_source_that_creeps_is_told_of_once_and_again_when_it_is_heard() {
-        let creeps = |ppm| Reason::Creeps {
-            by: Rate::from_ppm(ppm),
-        };
-        let stale = (Tally::Unusable(Unusable::Stale), None);
-        let lines = said(&[
-            (Tally::Outlier, Some(creeps(20))),
-            (Tally::Outlier, Some(creeps(21))),
-            stale,
-            (Tally::Outlier, Some(creeps(19))),
-            (Tally::Survivor, None),
-        ]);
-        let lines: Vec<&str> = lines.lines().collect();
-        assert_eq!(lines.len(), 2, "{lines:?}");
-        let line = "WARN source c: not heard: creeps, its clock runs 20.0 ppm fast of the others";
-        assert!(lines[0].trim().starts_with(line), "{lines:?}");
-        let line = "INFO source c: shows the same rate as the others again";
-        assert!(lines[1].trim().starts_with(line), "{lines:?}");
-    }
-
-    #[test]
-    fn a_falseticker_is_told_of_with_its_reason_and_not_as_a_creeping_one_as_well() {
-        let creeps = Some(Reason::Creeps {
-            by: Rate::from_ppm(20),
-        });
-        let off = Some(Reason::OffTheMajority {
-            by: Span::from_secs(-3),
-        });
-        let lines = said(&[
-            (Tally::Falseticker, off),
-            (Tally::Outlier, creeps),
-            (Tally::Falseticker, off),
-        ]);
-        let told =
-            "falseticker, it contradicts the majority: 3.000 s behind what the majority holds";
-        assert_eq!(lines.matches(told).count(), 2, "{lines}");
-        assert_eq!(lines.matches("not heard: creeps").count(), 1, "{lines}");
-        assert_eq!(
-            lines.matches("agrees with the majority").count(),
-            1,
-            "{lines}"
-        );
-    }
 
     #[test]
     fn a_reason_is_the_same_whatever_stamp_it_quotes_and_another_with_another_status() {

@@ -94,7 +94,7 @@ impl Roster {
         world: &mut dyn World,
     ) -> anyhow::Result<Plan> {
         let planned = sources.iter().map(|config| {
-            let runs = self.entries.iter().any(|entry| entry.config == *config);
+            let runs = self.entries.iter().any(|entry| entry.is_of(config));
             let server = if runs {
                 None
             } else {
@@ -117,12 +117,14 @@ impl Roster {
             stopped: 0,
         };
         for planned in plan.0 {
-            let kept = before
-                .iter()
-                .position(|entry| entry.config == planned.config);
+            let kept = before.iter().position(|entry| entry.is_of(&planned.config));
             match (kept, planned.server) {
                 (Some(place), _) => {
-                    self.entries.push(before.swap_remove(place));
+                    let kept = before.swap_remove(place);
+                    self.entries.push(Entry {
+                        config: planned.config,
+                        ..kept
+                    });
                     changes.kept += 1;
                 }
                 (None, Some(server)) => {
@@ -331,6 +333,15 @@ impl Roster {
 }
 
 impl Entry {
+    /// Whether it goes on under this configuration: its own, or one that differs only in that it names what has been found out.
+    fn is_of(&self, config: &SourceConfig) -> bool {
+        let named = || SourceConfig {
+            protocol: self.config.protocol.or(self.found),
+            ..self.config.clone()
+        };
+        self.config == *config || named() == *config
+    }
+
     /// The source as if what has been found out of it had been configured.
     fn settled(&self) -> SourceConfig {
         let mut config = self.config.clone();

@@ -37,6 +37,13 @@ const SPOKEN: [(Dialect, &str); 9] = [
     (Dialect::HttpDate, "http-date"),
 ];
 
+/// What is said behind the finding of a kind of which somebody may expect more than it can give.
+const CAUTION: &str = "; if it speaks a finer kind, name that as its protocol: a server that rounds its Date is half a second off, and nobody can tell";
+
+fn caution(spoken: &str) -> &str {
+    if spoken == "http-date" { CAUTION } else { "" }
+}
+
 fn fake(dialect: Dialect, fault: Option<Fault>) -> FakeUpstream<OsClock> {
     FakeUpstream::start(Setup {
         dialect,
@@ -115,7 +122,7 @@ fn what_a_server_of_any_kind_speaks_is_found_measured_and_said_once() {
         assert_eq!(lines.len(), SPOKEN.len(), "{lines:?}");
         for (k, (line, (_, spoken))) in lines.iter().zip(SPOKEN).enumerate() {
             let begins = format!("source s{k}: speaks {spoken} (");
-            let ends = format!("protocol = \"{spoken}\"");
+            let ends = format!("protocol = \"{spoken}\"{}", caution(spoken));
             assert!(line.starts_with(&begins) && line.ends_with(&ends), "{line}");
         }
 
@@ -134,6 +141,9 @@ fn what_a_server_of_any_kind_speaks_is_found_measured_and_said_once() {
                 "source s{k}: no protocol is given; its server was found to speak {spoken} ("
             );
             assert_eq!(log.matches(&line).count(), 1, "{line}\n{log}");
+            let line = log.lines().find(|told| told.contains(&line));
+            let is_cautious = line.is_some_and(|line| line.contains(CAUTION));
+            assert_eq!(is_cautious, spoken == "http-date", "{line:?}");
         }
         for (fake, before) in fakes.iter().zip(asked) {
             let ledger = fake.ledger();
@@ -336,6 +346,23 @@ fn check_asks_nobody_where_every_source_says_what_it_speaks_and_blames_no_file_f
     });
 }
 
+#[test]
+fn a_source_whose_websocket_is_none_says_so_in_the_table_as_others_do() {
+    sandbox::run(|| {
+        let none = fake(Dialect::WebNtp, Some(Fault::Html));
+        let text = source("none", &none.url("ws", "/"), "");
+        let daemon = webntpd::start(Path::new(DIR), &format!("cycle = '1s'\n{text}"));
+        let said = deadline::poll(LIMIT, || {
+            let sources = sources();
+            let reason = sources.first()?["reason"].as_str()?.to_owned();
+            reason
+                .starts_with("status 200 instead of a WebSocket")
+                .then_some(())
+        });
+        assert!(said.is_some(), "{:?}\n{}", sources(), daemon.log());
+    });
+}
+
 fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").expect("a free port")
 }
@@ -371,9 +398,13 @@ fn what_was_found_outlives_a_reload_and_stands_in_the_record_for_a_replay() {
         daemon.wait_line("source page: no protocol is given", LIMIT);
         wait_for_samples(&mut daemon, 4);
 
-        // As logrotate has it; one source is another one now.
+        // As logrotate has it; one source is another one now, of one it is only said what it speaks.
         fs::rename(LOG, "/run/webntpd/old.jsonl").expect("it is there");
-        let changed = text.replace("name = 's1'", "name = 's1'\nburst = false");
+        let changed = text
+            .replace("name = 's1'", "name = 's1'\nburst = false")
+            .replace("name = 'page'", "name = 'page'\nprotocol = 'http-date'");
+        let before = Path::new("/run/webntpd/before.toml");
+        fs::copy(&path, before).expect("the sandbox has room");
         webntpd::write_configuration(Path::new(DIR), &changed);
         daemon.signal(Signal::SIGHUP);
         daemon.wait_line("2 go on, 1 started, 1 stopped", LIMIT);
@@ -406,15 +437,18 @@ fn what_was_found_outlives_a_reload_and_stands_in_the_record_for_a_replay() {
         }
         let whole = "/run/webntpd/whole.jsonl";
         fs::write(whole, old + &new).expect("the sandbox has room");
-        let mut replay: Command = webntpd::tool();
-        replay.args(["replay", "--config"]).arg(&path).arg(whole);
-        let output = replay.output().expect("the program starts");
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let replayed = String::from_utf8(output.stdout).expect("JSON is UTF-8");
         let own = log.lines().filter_map(|line| line.split_once("decided: "));
         let own: Vec<&str> = own.map(|(_, decision)| decision).collect();
         assert!(own.len() > 4, "{log}");
-        assert_eq!(replayed.lines().collect::<Vec<_>>(), own);
+        // By the configuration that names it, and by that which does not.
+        for config in [&path, before] {
+            let mut replay: Command = webntpd::tool();
+            replay.args(["replay", "--config"]).arg(config).arg(whole);
+            let output = replay.output().expect("the program starts");
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            let replayed = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+            assert_eq!(replayed.lines().collect::<Vec<_>>(), own);
+        }
     });
 }
 

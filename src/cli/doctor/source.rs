@@ -215,10 +215,12 @@ impl Visit {
             None => links.push(Link::skipped(link("certificate"), "there is no connection")),
         }
         if let Some(kind) = self.found {
-            let (kind, words) = (kind.name(), kind.words());
+            let (kind, words, caution) = (kind.name(), kind.words(), kind.caution());
             links.push(Link::ok(
                 link("protocol"),
-                format!("found out: {kind} ({words}); to settle that: protocol = \"{kind}\""),
+                format!(
+                    "found out: {kind} ({words}); to settle that: protocol = \"{kind}\"{caution}"
+                ),
             ));
         }
         links.push(match &self.sample {

@@ -140,6 +140,15 @@ fn a_page_in_clear_text_is_a_portals_until_told_otherwise() {
     // Also if something in it looks like a time.
     let timely = came(&[HTML, ("X-Time", b"1893456001285")], STAMP);
     assert_eq!(find(&[timely], IN_CLEAR), Err(Undecided::Page));
+    // So the reason calls none of them a page, and none without a time.
+    let reason = Undecided::Page.to_string();
+    assert!(
+        reason.starts_with("the reply proves nothing: in clear text anybody on the way")
+            && !reason.contains("page")
+            && reason.contains("a captive portal")
+            && reason.ends_with("name its `protocol` if this is the right server"),
+        "{reason}"
+    );
 }
 
 #[test]

@@ -73,3 +73,30 @@ async fn what_is_found_holds_over_a_reload_and_a_panic_and_a_changed_source_is_a
     assert_eq!(kinds(&world).last(), Some(&None), "it may speak anything");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_source_goes_on_when_what_was_found_is_named_and_begins_anew_when_another_kind_is() {
+    let world = World::default();
+    let built = |world: &World| world.stage.lock().unwrap().built["b"];
+    let mut running = Running::start(&["a"], &world);
+    running.reload(Ok(unnamed(&["a", "b"]))).await;
+    let found = running.wait(|status| reach(status, "b") & 1 == 1).await;
+    let naming = |kind| {
+        let mut named = unnamed(&["a", "b"]);
+        named.sources[1].protocol = Some(kind);
+        named
+    };
+    // The second reload finds it configured so.
+    for _ in 0..2 {
+        running.reload(Ok(naming(Kind::WebNtp))).await;
+        let after = running.next().await;
+        assert_eq!(built(&world), 1, "its connection is kept");
+        assert!(after.ledger.sources[1].samples >= found.ledger.sources[1].samples);
+        assert_eq!(after.ledger.sources[1].protocol, Some(Kind::WebNtp));
+        let reading = |status: &Status| status.snapshot.sources[1].reading.is_some();
+        assert!(reading(&found) && reading(&after), "and so is its history");
+    }
+    running.reload(Ok(naming(Kind::XTime))).await;
+    assert_eq!(built(&world), 2, "that is not what it speaks");
+    running.stop().await;
+}

@@ -94,6 +94,9 @@ pub enum BadLine {
     /// A member that the event needs is not there.
     #[error("the event has no `{0}`")]
     Missing(&'static str),
+    /// A member of the event that is a measure of doubt is zero or less.
+    #[error("`{0}` is not above zero")]
+    NotPositive(&'static str),
     /// The stamps cannot be one exchange.
     #[error("{0}")]
     Impossible(#[from] Impossible),
@@ -286,6 +289,9 @@ impl<'a> Told<'a> {
             "rate" => {
                 let rate = self.rate_ppt.ok_or(BadLine::Missing("rate_ppt"))?;
                 let sigma = self.sigma_ppt.ok_or(BadLine::Missing("sigma_ppt"))?;
+                if sigma <= 0 {
+                    return Err(BadLine::NotPositive("sigma_ppt"));
+                }
                 let prior = Prior {
                     rate: Rate::from_ppt(rate),
                     sigma: Rate::from_ppt(sigma),
@@ -441,6 +447,14 @@ mod tests {
                 "invalid value",
             ),
             (r#"{"event":"reset","raw":"1"}"#, "invalid type"),
+            (
+                r#"{"event":"rate","raw":1,"rate_ppt":0,"sigma_ppt":0}"#,
+                "`sigma_ppt` is not above zero",
+            ),
+            (
+                r#"{"event":"rate","raw":1,"rate_ppt":0,"sigma_ppt":-9223372036854775808}"#,
+                "`sigma_ppt` is not above zero",
+            ),
         ] {
             let told = read(line).expect_err(line);
             assert!(told.contains(what), "{line}: {told}");

@@ -407,13 +407,6 @@ impl<W: World> Supervisor<W> {
         let anew: Vec<&str> = anew.map(|id| self.roster.name(id)).collect();
         self.measurements
             .reloaded(config.log.measurements.as_deref(), &anew, now);
-        // The file may be another one, and is to be understood by itself.
-        for (name, kind) in self.roster.found() {
-            self.measurements.settled(name, kind, now);
-        }
-        if let Some(list) = self.leap_seconds.list {
-            self.measurements.leap_list(Some(list), now);
-        }
         self.ledger.reconfigure(&config, self.roster.ids());
         self.roster.hush(self.engine.silence());
         // Also where the configuration is as it was: the file may be another.

@@ -23,6 +23,13 @@ pub enum Item<'a> {
         /// When.
         raw: Raw,
     },
+    /// The file begins in the midst of a run: what the engine was told before stands in another file, or is lost.
+    Continued {
+        /// The id of this boot.
+        boot: Cow<'a, str>,
+        /// When.
+        raw: Raw,
+    },
     /// History was dropped, since all of it was measured before a break.
     Reset {
         /// When.
@@ -196,8 +203,8 @@ impl<'a> Item<'a> {
             };
         };
         match &*event {
-            "start" | "reset" | "reload" | "rate" | "protocol" | "leap-list" | "cycle" | "late"
-            | "stop" => serde_json::from_slice::<Told<'a>>(line)?.item(),
+            "start" | "continued" | "reset" | "reload" | "rate" | "protocol" | "leap-list"
+            | "cycle" | "late" | "stop" => serde_json::from_slice::<Told<'a>>(line)?.item(),
             _ => Ok(Self::Unknown),
         }
     }
@@ -223,6 +230,10 @@ impl<'a> Item<'a> {
             Self::Start { boot, raw } => Told {
                 boot: Some(Cow::Borrowed(boot)),
                 ..told("start", raw)
+            },
+            Self::Continued { boot, raw } => Told {
+                boot: Some(Cow::Borrowed(boot)),
+                ..told("continued", raw)
             },
             Self::Reset { raw, why } => Told {
                 why: Some(Cow::Borrowed(why)),
@@ -277,6 +288,10 @@ impl<'a> Told<'a> {
             "start" => {
                 let boot = self.boot.ok_or(BadLine::Missing("boot"))?;
                 Item::Start { boot, raw }
+            }
+            "continued" => {
+                let boot = self.boot.ok_or(BadLine::Missing("boot"))?;
+                Item::Continued { boot, raw }
             }
             "reset" => {
                 let why = self.why.unwrap_or_default();
@@ -362,6 +377,7 @@ mod tests {
         for line in [
             LINE,
             r#"{"event":"start","boot":"8c1a","raw":120000000}"#,
+            r#"{"event":"continued","boot":"8c1a","raw":120000000}"#,
             r#"{"event":"reset","raw":7,"why":"suspend"}"#,
             r#"{"event":"reload","raw":-7}"#,
             r#"{"event":"reload","raw":7,"anew":["東京"]}"#,

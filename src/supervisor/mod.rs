@@ -306,6 +306,8 @@ impl<W: World> Supervisor<W> {
         }
         self.ledger
             .cycle_ended(&snapshot, refused.as_deref(), clock);
+        let decision = snapshot.outcome.as_ref().ok();
+        let time = decision.map(|decision| clock.raw + decision.theta_at(clock.raw));
         let status = Status {
             snapshot,
             clock,
@@ -315,7 +317,7 @@ impl<W: World> Supervisor<W> {
         self.journal.cycle_ended(&status);
         notify::status(&status.summary());
         self.status.send_replace(status);
-        if let Some(list) = self.leap_seconds.news() {
+        if let Some(list) = self.leap_seconds.news(time, clock.system) {
             self.know_leap_seconds(list, clock.raw);
         }
     }

@@ -254,7 +254,7 @@ impl Keeper {
         let known = self.told.borrow().updated();
         if is_ancient(&list) || list.updated() < known {
             // It will not have been replaced within the hour.
-            info!("{web}: the list there is older than what is known, and not used");
+            info!("{web}: the list there is older than the one known, and not used");
             return Ok(());
         }
         if let Some(path) = self.kept.clone() {

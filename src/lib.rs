@@ -17,7 +17,7 @@
 //! | [`engine`], [`protocol`] | `engine::time`, themselves |
 //! | [`config`], [`sys`] | the pure layers' types; not each other |
 //! | [`net`], [`output`], [`server`], [`status`] | all above, never each other |
-//! | [`leap_seconds`] | the pure layers, `config`, `sys`, `net` |
+//! | [`leap_seconds`] | the pure layers, `sys`, `net` |
 //! | [`poller`], [`supervisor`] | all above |
 //! | [`app`], [`cli`], the binaries | everything |
 //!

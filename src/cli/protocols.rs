@@ -14,7 +14,7 @@ use tokio::time::timeout;
 /// The longest that all questions to a source may take, whatever the configuration allows: somebody waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Whether any server has to be asked.
+/// Whether no server has to be asked.
 pub(super) fn are_named(config: &Config) -> bool {
     config
         .sources

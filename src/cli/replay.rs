@@ -99,6 +99,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             names.join(", ")
         ));
     }
+    let untold = replay.untold();
+    if !untold.is_empty() {
+        complain(&format!(
+            "neither {} nor the log says in time what these speak, they are taken to tell more than whole seconds: source {}",
+            arguments.config.display(),
+            untold.join(", ")
+        ));
+    }
     if arguments.summary {
         let rate = lines as f64 / took.as_secs_f64().max(1e-9);
         complain(&format!(

@@ -35,7 +35,7 @@ impl Leap {
 /// What `leap-seconds.list` says of the future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct List {
-    /// The instant after the last leap second that it knows of, be that past or yet to come.
+    /// The instant after the leap second that comes next, or else after the last one that it knows of.
     pub last: Utc,
     /// What that one is or was: 1 for one that is inserted, −1 for one that is left out.
     pub step: i8,

@@ -14,7 +14,6 @@ pub use web::{Web, WebError};
 use crate::engine::time::{Span, Utc};
 use crate::protocol::leap_seconds::LeapSeconds;
 use crate::sys::clock::{raw_now, sleep_until, system_now};
-use anyhow::ensure;
 use jiff::Timestamp;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -29,8 +28,13 @@ const MAX_AGE: Span = Span::from_secs(30 * 86_400);
 /// How often files are read again, and it is looked whether a list is due.
 const CHECK: Span = Span::from_secs(86_400);
 
-/// How long after a list could not be fetched.
-const RETRY: Span = Span::from_secs(3_600);
+/// How long after a list could not be fetched: the first times it may have been the network, which was not there yet.
+const RETRIES: [Span; 4] = [
+    Span::from_secs(60),
+    Span::from_secs(300),
+    Span::from_secs(900),
+    Span::from_secs(3_600),
+];
 
 /// Keeps leap seconds up to date.
 #[derive(Debug)]
@@ -148,12 +152,16 @@ impl Keeper {
     /// Keeps the list up to date, for ever.
     pub async fn run(mut self) -> Infallible {
         let mut trouble = None;
+        let mut failures = 0;
         loop {
             self.read_again().await;
             let mut pause = CHECK;
             if let Some(web) = self.web.take() {
                 if self.is_due(system_now()) && !self.renew(&web, &mut trouble).await {
-                    pause = RETRY;
+                    pause = retry(failures);
+                    failures += 1;
+                } else {
+                    failures = 0;
                 }
                 self.web = Some(web);
             } else if self.files.is_empty() {
@@ -218,8 +226,12 @@ impl Keeper {
     }
 
     fn is_due(&self, now: Utc) -> bool {
-        let expires = self.told.borrow().expires();
+        let (updated, expires) = {
+            let known = self.told.borrow();
+            (known.updated(), known.expires())
+        };
         self.renewed
+            .max(updated)
             .is_none_or(|renewed| (now - renewed).abs() > MAX_AGE)
             || expires.is_some_and(|expires| expires <= now)
     }
@@ -234,7 +246,9 @@ impl Keeper {
         if trouble.as_ref() == Some(&told) {
             debug!("{told}");
         } else {
-            warn!("{told}; keeping the leap seconds that are known, trying again every hour");
+            warn!(
+                "{told}; keeping the leap seconds that are known, trying again soon and then every hour"
+            );
         }
         *trouble = Some(told);
         false
@@ -243,15 +257,12 @@ impl Keeper {
     async fn try_to_renew(&mut self, web: &Web) -> anyhow::Result<()> {
         let bytes = web.fetch().await?;
         let list = LeapSeconds::parse(&bytes)?;
-        ensure!(
-            !is_ancient(&list),
-            "the list there is older than this program"
-        );
         let known = self.told.borrow().updated();
-        ensure!(
-            list.updated() >= known,
-            "the list there is older than the one known"
-        );
+        if is_ancient(&list) || list.updated() < known {
+            // It will not have been replaced within the hour.
+            info!("{web}: the list there is older than the one known, and not used");
+            return Ok(());
+        }
         if let Some(path) = self.kept.clone() {
             let shown = path.clone();
             let kept = tokio::task::spawn_blocking(move || file::replace(&path, &bytes)).await;
@@ -334,6 +345,11 @@ fn words(list: &LeapSeconds, now: Utc) -> String {
     }
 }
 
+/// How long to wait after a list could not be fetched, so many times before.
+fn retry(failures: usize) -> Span {
+    RETRIES[failures.min(RETRIES.len() - 1)]
+}
+
 /// Whether a list does not even know what every copy of this program knows.
 fn is_ancient(list: &LeapSeconds) -> bool {
     list.last() < LeapSeconds::built_in().last()
@@ -371,5 +387,30 @@ mod tests {
         assert_eq!(keeper.news(&list, expires), None);
         let other = Arc::new(LeapSeconds::built_in());
         assert!(keeper.news(&other, expires).is_some(), "another one");
+    }
+
+    #[test]
+    fn a_list_is_due_when_the_newest_one_has_expired_or_is_a_month_old() {
+        let mut keeper = Keeper::with_files(Vec::new(), None, None);
+        let list = LeapSeconds::parse(REAL.as_bytes()).expect("real");
+        let (updated, expires) = (list.updated(), list.expires());
+        let (updated, expires) = updated.zip(expires).expect("it says so");
+        assert!(keeper.is_due(updated), "what is built in has no date");
+        keeper.told.send_replace(Arc::new(list));
+        assert!(!keeper.is_due(updated));
+        assert!(!keeper.is_due(updated + MAX_AGE));
+        let late = updated + MAX_AGE + Span::from_nanos(1);
+        assert!(keeper.is_due(late));
+        keeper.renewed = Some(late);
+        assert!(!keeper.is_due(late), "it was looked for then");
+        keeper.renewed = Some(expires);
+        assert!(keeper.is_due(expires));
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_fetched_is_tried_again_soon_and_then_every_hour() {
+        let minutes =
+            [0, 1, 2, 3, 4, usize::MAX].map(|failures| retry(failures).as_nanos() / 60_000_000_000);
+        assert_eq!(minutes, [1, 5, 15, 60, 60, 60]);
     }
 }

@@ -44,9 +44,12 @@ pub struct Web {
     client: reqwest::Client,
 }
 
+/// Without its query, which may be a secret.
 impl fmt::Display for Web {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.url.fmt(f)
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.fmt(f)
     }
 }
 
@@ -74,7 +77,7 @@ impl Web {
     /// What is there, whatever it is, if it is not too long.
     pub(super) async fn fetch(&self) -> anyhow::Result<Vec<u8>> {
         let request = self.client.get(self.url.clone());
-        // The URL is told anyway.
+        // What may be told of the URL is told anyway.
         let response = request.send().await.map_err(reqwest::Error::without_url);
         let mut response = response.context("cannot fetch leap-seconds.list")?;
         let status = response.status();

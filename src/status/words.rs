@@ -40,21 +40,17 @@ pub fn reason(reason: &Reason) -> String {
         format!("{} {way}", Length(by.abs()))
     };
     let speed = |ppt: i64| {
-        let way = if ppt < 0 { "slow" } else { "fast" };
-        format!("{:.1} ppm {way}", ppt.unsigned_abs() as f64 / 1e6)
+        let way = if ppt < 0 { "slower" } else { "faster" };
+        format!("{:.1} ppm {way} than", ppt.unsigned_abs() as f64 / 1e6)
     };
     match reason {
         Reason::OffTheMajority { by } => format!("{} what the majority holds", off(*by)),
         Reason::OffTheirRate { by } => {
-            format!(
-                "its clock runs {} of what the majority allows",
-                speed(by.as_ppt())
-            )
+            format!("its clock runs {} the majority allows", speed(by.as_ppt()))
         }
-        Reason::Creeps { by } => format!(
-            "creeps, its clock runs {} of the others",
-            speed(by.as_ppt())
-        ),
+        Reason::Creeps { by } => {
+            format!("creeps, its clock runs {} the others", speed(by.as_ppt()))
+        }
         Reason::StandsApart { by } => format!("stands apart, {} the others", off(*by)),
         Reason::WholeSeconds => "whole seconds only: heard when no better kind is left".to_owned(),
         Reason::NotPreferred => "another one is preferred".to_owned(),
@@ -148,11 +144,11 @@ mod tests {
             ),
             (
                 Reason::OffTheirRate { by: ppm(20) },
-                "its clock runs 20.0 ppm fast of what the majority allows",
+                "its clock runs 20.0 ppm faster than the majority allows",
             ),
             (
                 Reason::Creeps { by: ppm(-3) },
-                "creeps, its clock runs 3.0 ppm slow of the others",
+                "creeps, its clock runs 3.0 ppm slower than the others",
             ),
             (
                 Reason::StandsApart { by: ms(8) },

@@ -3,7 +3,7 @@
 //! In: what the supervisor hands to the engine, as it does. Out: lines in the order of `received`, on their way to a file. A cycle's
 //! lines are held until it has ended, since two pollers need not report in that order. Where the engine was not told what the times
 //! in the log suggest (a cycle that ended late, a reply that was looked at late), a line of its own says so: a replay then does the
-//! same.
+//! same. Each file begins with what the engine knows beside its exchanges, so that it can be understood by itself.
 
 pub mod line;
 
@@ -17,6 +17,7 @@ use crate::sys::append::Appender;
 use crate::sys::continuity::Break;
 use crate::sys::state;
 use line::Item;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use tracing::warn;
@@ -38,7 +39,19 @@ pub(super) struct Measurements {
     /// The end of the last cycle.
     last: Option<Raw>,
     reopen: Raw,
+    boot: String,
+    known: Known,
     budget: Budget,
+}
+
+/// What was told that a file needs and its exchanges do not say.
+#[derive(Default)]
+struct Known {
+    /// What the servers of sources were found to speak, by the sources' names.
+    kinds: BTreeMap<String, Kind>,
+    leap_list: Option<List>,
+    /// The best one: the engine goes by no other.
+    prior: Option<Prior>,
 }
 
 impl Measurements {
@@ -49,6 +62,8 @@ impl Measurements {
             held: Vec::new(),
             last: None,
             reopen: now + REOPEN,
+            boot: state::boot_id().unwrap_or_default(),
+            known: Known::default(),
             budget: Budget::at_home(),
         };
         log.start(path, now);
@@ -67,11 +82,12 @@ impl Measurements {
             }
             started.ok()
         });
-        let boot = state::boot_id().unwrap_or_default().into();
+        let boot = self.boot.as_str().into();
         self.add(&Item::Start { boot, raw: now });
         // A replay of a log of more starts in one boot must not go on with what it had before.
         let why = line::START.into();
         self.add(&Item::Reset { raw: now, why });
+        self.add_lines(self.known.lines(now));
     }
 
     /// Takes in an exchange that goes to the engine; `offset` has been added to its stamps.
@@ -120,10 +136,15 @@ impl Measurements {
     pub(super) fn rate(&mut self, prior: Prior, now: Raw) {
         self.write(None);
         self.add(&Item::Rate { raw: now, prior });
+        let best = self.known.prior;
+        self.known.prior = best
+            .filter(|best| best.sigma <= prior.sigma)
+            .or(Some(prior));
     }
 
     /// The server of a source was found to speak this; no exchange with it came before, so no cycle depends on when it is told.
     pub(super) fn settled(&mut self, source: &str, kind: Kind, now: Raw) {
+        self.known.kinds.insert(source.to_owned(), kind);
         let source = source.into();
         self.add(&Item::Protocol {
             raw: now,
@@ -136,11 +157,13 @@ impl Measurements {
     pub(super) fn leap_list(&mut self, list: Option<List>, now: Raw) {
         self.write(None);
         self.add(&Item::LeapList { raw: now, list });
+        self.known.leap_list = list;
     }
 
     /// The configuration was read again; the sources `anew` begin without history. The file is opened anew, or another one begun.
     pub(super) fn reloaded(&mut self, path: Option<&Path>, anew: &[&str], now: Raw) {
         self.write(None);
+        self.known.kinds.retain(|name, _| !anew.contains(&&**name));
         if self.file.as_ref().map(Appender::path) != path {
             self.start(path, now);
             return;
@@ -163,7 +186,9 @@ impl Measurements {
     fn reopen(&mut self, now: Raw) {
         self.reopen = now + REOPEN;
         if let Some(file) = &self.file {
-            file.reopen();
+            let boot = self.boot.as_str().into();
+            let continued = Item::Continued { boot, raw: now }.line();
+            file.reopen(continued.unwrap_or_default() + &self.known.lines(now));
         }
     }
 
@@ -192,6 +217,84 @@ impl Measurements {
             && !lines.is_empty()
         {
             file.add(lines);
+        }
+    }
+}
+
+impl Known {
+    /// As lines for a file that knows nothing of it.
+    fn lines(&self, now: Raw) -> String {
+        let raw = now;
+        let protocols = self.kinds.iter().map(|(source, kind)| Item::Protocol {
+            raw,
+            source: source.into(),
+            kind: *kind,
+        });
+        let list = self.leap_list.map(|list| Item::LeapList {
+            raw,
+            list: Some(list),
+        });
+        let rate = self.prior.map(|prior| Item::Rate { raw, prior });
+        let items = protocols.chain(list).chain(rate);
+        items.filter_map(|item| item.line()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::time::{Rate, Utc};
+
+    #[tokio::test]
+    async fn a_file_that_was_renamed_is_followed_by_one_that_says_what_the_engine_knows() {
+        let name = format!("webntpd-measurements-{}.jsonl", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let renamed = path.with_extension("1");
+        let at = |seconds: i64| Raw::from_nanos(seconds * 1_000_000_000);
+        let list = List {
+            last: Utc::from_nanos(5),
+            step: 1,
+            expires: Utc::from_nanos(6),
+        };
+        let prior = |sigma| Prior {
+            rate: Rate::from_ppt(-7),
+            sigma: Rate::from_ppt(sigma),
+        };
+        let mut log = Measurements::open(Some(&path), at(1));
+        log.settled("page", Kind::HttpDate, at(2));
+        log.settled("gone", Kind::Ntp, at(2));
+        log.leap_list(Some(list), at(3));
+        log.rate(prior(8), at(3));
+        log.rate(prior(9), at(3));
+        let lines = |path: &Path| std::fs::read_to_string(path);
+        let has_last_line = |path: &Path| lines(path).is_ok_and(|text| text.contains(":9}"));
+        while !has_last_line(&path) {
+            tokio::task::yield_now().await;
+        }
+        log.reloaded(Some(&path), &["gone"], at(4));
+        // The same file goes on.
+        while !lines(&path).is_ok_and(|text| text.contains("reload")) {
+            tokio::task::yield_now().await;
+        }
+        assert!(!lines(&path).expect("it is there").contains("continued"));
+        std::fs::rename(&path, &renamed).expect("it is ours");
+        // Nobody has said a word, but the hour is over.
+        log.cycle_ended(at(4_000), at(4_000), at(4_001));
+        log.close(at(5_000), at(4_002)).await;
+
+        let told = lines(&path).expect("it is there");
+        let boot = state::boot_id().unwrap_or_default();
+        let expected = [
+            format!(r#"{{"event":"continued","boot":"{boot}","raw":4001000000000}}"#),
+            r#"{"event":"protocol","raw":4001000000000,"source":"page","protocol":"http-date"}"#
+                .into(),
+            r#"{"event":"leap-list","raw":4001000000000,"last":5,"step":1,"expires":6}"#.into(),
+            r#"{"event":"rate","raw":4001000000000,"rate_ppt":-7,"sigma_ppt":8}"#.into(),
+            r#"{"event":"stop","raw":4002000000000}"#.into(),
+        ];
+        assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+        for path in [path, renamed] {
+            std::fs::remove_file(path).expect("it is ours");
         }
     }
 }

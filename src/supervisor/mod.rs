@@ -306,6 +306,8 @@ impl<W: World> Supervisor<W> {
         }
         self.ledger
             .cycle_ended(&snapshot, refused.as_deref(), clock);
+        let decision = snapshot.outcome.as_ref().ok();
+        let time = decision.map(|decision| clock.raw + decision.theta_at(clock.raw));
         let status = Status {
             snapshot,
             clock,
@@ -315,7 +317,7 @@ impl<W: World> Supervisor<W> {
         self.journal.cycle_ended(&status);
         notify::status(&status.summary());
         self.status.send_replace(status);
-        if let Some(list) = self.leap_seconds.news() {
+        if let Some(list) = self.leap_seconds.news(time, clock.system) {
             self.know_leap_seconds(list, clock.raw);
         }
     }
@@ -407,13 +409,6 @@ impl<W: World> Supervisor<W> {
         let anew: Vec<&str> = anew.map(|id| self.roster.name(id)).collect();
         self.measurements
             .reloaded(config.log.measurements.as_deref(), &anew, now);
-        // The file may be another one, and is to be understood by itself.
-        for (name, kind) in self.roster.found() {
-            self.measurements.settled(name, kind, now);
-        }
-        if let Some(list) = self.leap_seconds.list {
-            self.measurements.leap_list(Some(list), now);
-        }
         self.ledger.reconfigure(&config, self.roster.ids());
         self.roster.hush(self.engine.silence());
         // Also where the configuration is as it was: the file may be another.

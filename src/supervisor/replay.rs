@@ -33,6 +33,9 @@ pub struct Replay {
     sources: HashMap<String, (usize, Span)>,
     /// The places of those whose protocol the configuration does not name: the log does.
     unnamed: BTreeSet<usize>,
+    /// Of these, those that the log has named so far, and those of which it had exchanges before.
+    named: BTreeSet<usize>,
+    untold: BTreeSet<usize>,
     next_id: u64,
     /// Whether cycles in which nothing can be decided are shown as well.
     shows_all: bool,
@@ -80,6 +83,8 @@ impl Replay {
                 .filter(|(_, source)| source.protocol.is_none())
                 .map(|(k, _)| k)
                 .collect(),
+            named: BTreeSet::new(),
+            untold: BTreeSet::new(),
             next_id: config.sources.len() as u64,
             shows_all,
             run: None,
@@ -92,7 +97,9 @@ impl Replay {
     pub fn take(&mut self, line: &[u8], show: &mut Show<'_>) -> Result<(), BadLine> {
         match Item::read(line)? {
             Item::Exchange(source, exchange) => self.exchange(&source, exchange, show)?,
-            Item::Start { boot, raw } => self.start(&boot, raw, show),
+            Item::Start { boot, raw } | Item::Continued { boot, raw } => {
+                self.start(&boot, raw, show);
+            }
             Item::Reset { raw, why } => self.reset(raw, &why, show),
             Item::Reload { raw, anew } => {
                 self.advance(raw, show);
@@ -139,6 +146,17 @@ impl Replay {
         })
     }
 
+    /// The sources, sorted, of which there were exchanges before it was told what their servers speak, by the configuration or by the
+    /// log: their stamps were taken for finer than whole seconds.
+    pub fn untold(&self) -> Vec<&str> {
+        let untold = self.untold.iter();
+        let mut names: Vec<&str> = untold
+            .map(|place| &*self.settings.sources[*place].name)
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
     fn exchange(
         &mut self,
         source: &str,
@@ -152,6 +170,9 @@ impl Replay {
             }
             return Ok(());
         };
+        if self.unnamed.contains(&place) && !self.named.contains(&place) {
+            self.untold.insert(place);
+        }
         let exchange = moved(&exchange, offset)?;
         let id = self.settings.sources[place].id;
         let received = exchange.received();
@@ -204,6 +225,7 @@ impl Replay {
             return;
         };
         if self.unnamed.contains(place) {
+            self.named.insert(*place);
             self.settings.sources[*place].coarse = kind.is_coarse();
             if let Some(run) = &mut self.run {
                 run.engine.reconfigure(self.settings.clone(), now);

@@ -204,13 +204,6 @@ impl Roster {
         Some(&self.entries[place].config)
     }
 
-    /// What has been found out: the sources' names, and what they speak.
-    pub(super) fn found(&self) -> impl Iterator<Item = (&str, Kind)> {
-        self.entries
-            .iter()
-            .filter_map(|entry| entry.found.map(|kind| (entry.config.name.as_str(), kind)))
-    }
-
     /// Waits for a poller to panic; for ever if none does. It is started anew later, see [`next_restart`](Self::next_restart).
     pub(super) async fn panicked(&mut self, now: impl Fn() -> Raw) -> Panicked {
         loop {

@@ -3,6 +3,7 @@
 mod found;
 mod kept;
 mod leap_second;
+mod recorded;
 mod turns;
 mod watchdog;
 
@@ -48,8 +49,8 @@ struct Stage {
     slept: Span,
     /// How far the servers' clocks are ahead of the machine's.
     servers_ahead: Span,
-    /// When a second is inserted by them.
-    midnight: Option<Utc>,
+    /// From when on they show how much more: a leap second.
+    leap: Option<(Utc, Span)>,
     /// When they were asked, by their clocks if these had not had it.
     asked_at: Vec<Utc>,
     leap_seconds: Option<watch::Receiver<Arc<LeapSeconds>>>,
@@ -113,8 +114,8 @@ impl Stage {
     fn shown(&mut self, system: Utc) -> Utc {
         let shown = system + self.servers_ahead;
         self.asked_at.push(shown);
-        match self.midnight {
-            Some(midnight) if shown >= midnight => shown - Span::from_secs(1),
+        match self.leap {
+            Some((edge, shift)) if shown >= edge => shown + shift,
             _ => shown,
         }
     }

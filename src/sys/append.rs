@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,7 +26,8 @@ const LONGEST_TAIL: u64 = 65_536;
 
 enum Message {
     Lines(String),
-    Reopen,
+    /// With what another file than before begins with.
+    Reopen(String),
 }
 
 /// The near end: where lines are handed in.
@@ -43,6 +44,8 @@ pub struct Appender {
 struct Writer {
     path: PathBuf,
     file: Option<File>,
+    /// How long the file is, by what was found and written (bytes).
+    length: u64,
     trouble: Option<ErrorKind>,
     lost: Arc<AtomicU64>,
 }
@@ -56,6 +59,7 @@ impl Appender {
         let mut writer = Writer {
             path: path.to_owned(),
             file: None,
+            length: 0,
             trouble: None,
             lost: Arc::clone(&lost),
         };
@@ -97,10 +101,11 @@ impl Appender {
         }
     }
 
-    /// Has the file opened anew, behind the lines that were handed in before: somebody may have renamed it, or made room.
-    pub fn reopen(&self) {
+    /// Has the file opened anew, behind the lines that were handed in before: somebody may have renamed it, or made room. If it turns
+    /// out to be another one, or was cut, or could not be written before, `opening` is written first: whole lines, too.
+    pub fn reopen(&self, opening: String) {
         // If the disk hangs there is another time.
-        let _ = self.sender.try_send(Message::Reopen);
+        let _ = self.sender.try_send(Message::Reopen(opening));
     }
 
     /// Waits until all lines are written, but no longer than this.
@@ -126,21 +131,42 @@ impl Writer {
         self.reopen();
         while let Ok(message) = messages.recv() {
             match message {
-                Message::Reopen => self.reopen(),
-                Message::Lines(lines) => {
-                    for line in lines.split_inclusive('\n') {
-                        self.write(line);
+                Message::Lines(lines) => self.write_all(&lines),
+                Message::Reopen(opening) => {
+                    if !self.reopen() {
+                        self.write_all(&opening);
                     }
                 }
             }
         }
     }
 
-    fn reopen(&mut self) {
-        self.file = None;
-        match open(&self.path) {
-            Ok(file) => self.file = Some(file),
-            Err(error) => self.failed(&error),
+    /// Whether the file is the one that was open before, with all that was written.
+    fn reopen(&mut self) -> bool {
+        // Held open until the new one is: else that could have its number.
+        let before = self.file.take();
+        let file = match open(&self.path) {
+            Ok(file) => file,
+            Err(error) => {
+                self.failed(&error);
+                return false;
+            }
+        };
+        let before = before.and_then(|before| before.metadata().ok());
+        let after = file.metadata().ok();
+        let length = after.as_ref().map_or(0, MetadataExt::size);
+        let is_same = before.zip(after).is_some_and(|(before, after)| {
+            let is_whole = !after.is_file() || length >= self.length;
+            (before.dev(), before.ino()) == (after.dev(), after.ino()) && is_whole
+        });
+        self.length = length;
+        self.file = Some(file);
+        is_same
+    }
+
+    fn write_all(&mut self, lines: &str) {
+        for line in lines.split_inclusive('\n') {
+            self.write(line);
         }
     }
 
@@ -158,6 +184,7 @@ impl Writer {
             self.failed(&error);
             return;
         }
+        self.length += line.len() as u64;
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if self.trouble.take().is_some() || lost > 0 {
             let path = self.path.display();
@@ -295,14 +322,31 @@ mod tests {
         }
         fs::rename(place.file(), &renamed).expect("it is ours");
         appender.add("two\n".to_owned());
-        appender.reopen();
+        appender.reopen("opening\n".to_owned());
         appender.add("three\n".to_owned());
+        // The same file needs none, wherever it is by now.
+        appender.reopen("second opening\n".to_owned());
         appender.close(LIMIT).await;
         let renamed = fs::read_to_string(renamed).expect("it is there");
         assert_eq!(
             (renamed.as_str(), place.text().as_str()),
-            ("one\ntwo\n", "three\n")
+            ("one\ntwo\n", "opening\nthree\n")
         );
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_cut_begins_anew() {
+        let place = Place::new("cut");
+        let appender = Appender::start(&place.file()).expect("a thread");
+        appender.add("one\n".to_owned());
+        while !fs::read_to_string(place.file()).is_ok_and(|text| text == "one\n") {
+            tokio::task::yield_now().await;
+        }
+        // As logrotate has it where nobody opens the file anew.
+        fs::write(place.file(), "").expect("it is ours");
+        appender.reopen("opening\n".to_owned());
+        appender.close(LIMIT).await;
+        assert_eq!(place.text(), "opening\n");
     }
 
     #[tokio::test]
@@ -315,10 +359,11 @@ mod tests {
             tokio::task::yield_now().await;
         }
         fs::create_dir(place.0.join("later")).expect("it is ours");
-        appender.reopen();
+        appender.reopen("opening\n".to_owned());
         appender.add("kept\n".to_owned());
         appender.close(LIMIT).await;
-        assert_eq!(fs::read_to_string(path).expect("it is there"), "kept\n");
+        let text = fs::read_to_string(path).expect("it is there");
+        assert_eq!(text, "opening\nkept\n");
     }
 
     #[tokio::test]

@@ -38,10 +38,7 @@ const ROOMS: &[(&str, Option<&[&str]>)] = &[
     ("output", Some(BASE)),
     ("server", Some(BASE)),
     ("status", Some(BASE)),
-    (
-        "leap_seconds",
-        Some(&["engine", "protocol", "config", "sys", "net"]),
-    ),
+    ("leap_seconds", Some(&["engine", "protocol", "sys", "net"])),
     ("poller", Some(DRIVERS)),
     ("supervisor", Some(DRIVERS)),
     ("app", None),

@@ -30,7 +30,7 @@ impl Subject<Announced> {
                 last_second(midnight, 60)
             ),
             (None, Some((_, midnight))) if time >= midnight => {
-                "the leap second has passed, all history went along with it".to_owned()
+                "the leap second that was announced has passed".to_owned()
             }
             (None, _) => "the leap second is not announced any more".to_owned(),
         };

@@ -175,7 +175,8 @@ mod tests {
         ]);
         let lines: Vec<&str> = lines.lines().collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
-        let line = "WARN source c: not heard: creeps, its clock runs 20.0 ppm fast of the others";
+        let line =
+            "WARN source c: not heard: creeps, its clock runs 20.0 ppm faster than the others";
         assert!(lines[0].trim().starts_with(line), "{lines:?}");
         let line = "INFO source c: shows the same rate as the others again";
         assert!(lines[1].trim().starts_with(line), "{lines:?}");

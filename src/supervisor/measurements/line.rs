@@ -23,6 +23,13 @@ pub enum Item<'a> {
         /// When.
         raw: Raw,
     },
+    /// The file begins in the midst of a run: what the engine was told before stands in another file, or is lost.
+    Continued {
+        /// The id of this boot.
+        boot: Cow<'a, str>,
+        /// When.
+        raw: Raw,
+    },
     /// History was dropped, since all of it was measured before a break.
     Reset {
         /// When.
@@ -94,6 +101,9 @@ pub enum BadLine {
     /// A member that the event needs is not there.
     #[error("the event has no `{0}`")]
     Missing(&'static str),
+    /// A member of the event that is a measure of doubt is zero or less.
+    #[error("`{0}` is not above zero")]
+    NotPositive(&'static str),
     /// The stamps cannot be one exchange.
     #[error("{0}")]
     Impossible(#[from] Impossible),
@@ -193,8 +203,8 @@ impl<'a> Item<'a> {
             };
         };
         match &*event {
-            "start" | "reset" | "reload" | "rate" | "protocol" | "leap-list" | "cycle" | "late"
-            | "stop" => serde_json::from_slice::<Told<'a>>(line)?.item(),
+            "start" | "continued" | "reset" | "reload" | "rate" | "protocol" | "leap-list"
+            | "cycle" | "late" | "stop" => serde_json::from_slice::<Told<'a>>(line)?.item(),
             _ => Ok(Self::Unknown),
         }
     }
@@ -220,6 +230,10 @@ impl<'a> Item<'a> {
             Self::Start { boot, raw } => Told {
                 boot: Some(Cow::Borrowed(boot)),
                 ..told("start", raw)
+            },
+            Self::Continued { boot, raw } => Told {
+                boot: Some(Cow::Borrowed(boot)),
+                ..told("continued", raw)
             },
             Self::Reset { raw, why } => Told {
                 why: Some(Cow::Borrowed(why)),
@@ -275,6 +289,10 @@ impl<'a> Told<'a> {
                 let boot = self.boot.ok_or(BadLine::Missing("boot"))?;
                 Item::Start { boot, raw }
             }
+            "continued" => {
+                let boot = self.boot.ok_or(BadLine::Missing("boot"))?;
+                Item::Continued { boot, raw }
+            }
             "reset" => {
                 let why = self.why.unwrap_or_default();
                 Item::Reset { raw, why }
@@ -286,6 +304,9 @@ impl<'a> Told<'a> {
             "rate" => {
                 let rate = self.rate_ppt.ok_or(BadLine::Missing("rate_ppt"))?;
                 let sigma = self.sigma_ppt.ok_or(BadLine::Missing("sigma_ppt"))?;
+                if sigma <= 0 {
+                    return Err(BadLine::NotPositive("sigma_ppt"));
+                }
                 let prior = Prior {
                     rate: Rate::from_ppt(rate),
                     sigma: Rate::from_ppt(sigma),
@@ -356,6 +377,7 @@ mod tests {
         for line in [
             LINE,
             r#"{"event":"start","boot":"8c1a","raw":120000000}"#,
+            r#"{"event":"continued","boot":"8c1a","raw":120000000}"#,
             r#"{"event":"reset","raw":7,"why":"suspend"}"#,
             r#"{"event":"reload","raw":-7}"#,
             r#"{"event":"reload","raw":7,"anew":["東京"]}"#,
@@ -441,6 +463,14 @@ mod tests {
                 "invalid value",
             ),
             (r#"{"event":"reset","raw":"1"}"#, "invalid type"),
+            (
+                r#"{"event":"rate","raw":1,"rate_ppt":0,"sigma_ppt":0}"#,
+                "`sigma_ppt` is not above zero",
+            ),
+            (
+                r#"{"event":"rate","raw":1,"rate_ppt":0,"sigma_ppt":-9223372036854775808}"#,
+                "`sigma_ppt` is not above zero",
+            ),
         ] {
             let told = read(line).expect_err(line);
             assert!(told.contains(what), "{line}: {told}");

@@ -130,6 +130,13 @@ fn what_was_found_to_speak_whole_seconds_outvotes_nobody() {
         };
         event("start", 5) + &told("a") + &told("b") + &told("stranger") + &replies
     };
+    let untold = |config: &Config, log: &str| {
+        let mut replay = Replay::new(config, false);
+        for line in log.lines() {
+            replay.take(line.as_bytes(), &mut |_| {}).expect(line);
+        }
+        replay.untold().join(" ")
+    };
     let liars = |config: &Config, log: &str| {
         let shown = shown(config, false, log);
         let decided = shown.iter().find_map(Decided::of).expect("a decision");
@@ -141,6 +148,42 @@ fn what_was_found_to_speak_whole_seconds_outvotes_nobody() {
     assert_eq!(liars(&config(""), &replies), "c");
     let named = config("protocol = \"webntp\"");
     assert_eq!(liars(&named, &found("http-date")), "c");
+    assert_eq!(untold(&config(""), &found("http-date")), "");
+    assert_eq!(untold(&config(""), &replies), "a b");
+    let too_late = replies.clone() + &found("http-date");
+    assert_eq!(untold(&config(""), &too_late), "a b");
+    assert_eq!(untold(&named, &replies), "");
+}
+
+#[test]
+fn a_file_that_goes_on_after_another_one_of_the_same_boot_loses_nothing() {
+    let begin = [event("start", 5), reply("a", 20), reply("b", 20)].concat();
+    let next = [event("continued", 34), reply("c", 40)].concat();
+    assert_eq!(seconds(&[&*begin, &*next].concat()), [32, 48]);
+    // By itself, or after one of another boot, it has only what stands in it.
+    assert!(seconds(&next).is_empty());
+    let other = next.replace("one", "two");
+    assert_eq!(seconds(&[&*begin, &*other].concat()), [32]);
+    assert_eq!(seconds(&(next + &reply("a", 41))), [48]);
+}
+
+#[test]
+fn a_rate_that_nobody_can_have_found_breaks_no_estimate() {
+    let config = configuration(&["a"]);
+    for rate in [i64::MAX, i64::MIN, 0] {
+        for sigma in [i64::MIN, -1, 0, 1, i64::MAX] {
+            let mut replay = Replay::new(&config, false);
+            let line = format!(
+                "{{\"event\":\"rate\",\"raw\":5,\"rate_ppt\":{rate},\"sigma_ppt\":{sigma}}}"
+            );
+            let taken = replay.take(line.as_bytes(), &mut |_| {});
+            assert_eq!(taken.is_ok(), sigma > 0, "{line}");
+            for second in (20..2_000).step_by(16) {
+                let reply = reply("a", second);
+                replay.take(reply.as_bytes(), &mut |_| {}).expect("good");
+            }
+        }
+    }
 }
 
 #[test]
@@ -353,6 +396,7 @@ fn no_times_however_absurd_break_it() {
     let times = [i64::MAX, i64::MIN, 0, i64::MIN + 1, i64::MAX - 1];
     for name in [
         "start",
+        "continued",
         "leap-list",
         "reset",
         "reload",
@@ -362,8 +406,9 @@ fn no_times_however_absurd_break_it() {
         "stop",
     ] {
         for raw in times {
+            let sigma = raw.saturating_abs().max(1);
             let line = format!(
-                "{{\"event\":\"{name}\",\"raw\":{raw},\"boot\":\"{raw}\",\"rate_ppt\":{raw},\"sigma_ppt\":{raw},\
+                "{{\"event\":\"{name}\",\"raw\":{raw},\"boot\":\"{raw}\",\"rate_ppt\":{raw},\"sigma_ppt\":{sigma},\
                  \"last\":{raw},\"step\":1,\"expires\":{raw}}}"
             );
             replay.take(line.as_bytes(), &mut |_| {}).expect("good");

@@ -10,6 +10,7 @@
 
 use super::bound::{Bound, Interval, Limits};
 use super::exchange::Exchange;
+use super::filter::MEMORY;
 use super::time::{Rate, Raw, Span, Theta, Utc};
 use std::collections::VecDeque;
 
@@ -68,7 +69,7 @@ const LATEST_IN_HASTE: i64 = 13;
 /// What is known of a server's second.
 #[derive(Debug, Default)]
 pub struct Edge {
-    /// The last exchanges, without what is allowed for late and rounded seconds.
+    /// The last exchanges, none older than what the estimate is made of, without what is allowed for late and rounded seconds.
     seen: VecDeque<Exchange>,
     /// Which of [`READINGS`] holds.
     reading: usize,
@@ -135,11 +136,13 @@ impl Edge {
         let at = self.newest().map_or(at, |newest| at.max(newest));
         let fit = self.limits(self.reading, at).fit()?;
         let rates = fit.rates.intersection(&rates).unwrap_or(fit.rates);
-        let windows = self.windows(self.reading).map(|window| Bound {
+        let windows = self.windows(self.reading, at).map(|window| Bound {
             lo: window.lower() + rates.lo.over(at - window.received()),
             hi: window.upper() + rates.hi.over(at - window.sent()),
         });
-        let narrowed = windows.fold(fit.bound, |left, window| {
+        // A window without any room would be turned inside out by a rate that does not fit it.
+        let possible = windows.filter(|window| window.lo <= window.hi);
+        let narrowed = possible.fold(fit.bound, |left, window| {
             left.intersection(&window).unwrap_or(left)
         });
         Some(narrowed)
@@ -157,12 +160,16 @@ impl Edge {
             .is_some_and(|left| left.hi - left.lo <= narrow)
     }
 
-    /// Whether there is little left of what was known before.
-    pub fn is_lost(&self, at: Raw) -> bool {
-        self.left(at).is_none_or(|left| left.hi - left.lo > LOST)
+    /// Whether little would be known at `at` without the exchanges that are forgotten before the next one, at `next`.
+    pub fn is_lost(&self, at: Raw, next: Raw) -> bool {
+        let next = next.min(at + MEMORY.half());
+        let kept = self.seen.iter().filter(|seen| is_young(seen, next));
+        let left = Self::of(kept).left(at);
+        left.is_none_or(|left| left.hi - left.lo > LOST)
     }
 
-    /// When a request should be due so as to tell most, not before `earliest` and hardly more than a second after it. In a search,
+    /// When a request should be due so as to tell most, not before `earliest`; no more than a second after it, however much is left,
+    /// since some whole second of the server's is met by then. In a search,
     /// another one may follow from `free` on.
     pub fn aim(&self, earliest: Raw, free: Option<Raw>) -> Raw {
         let Some(left) = self.left(earliest) else {
@@ -199,7 +206,8 @@ impl Edge {
 
     /// Takes in one more, whatever it contradicts.
     fn remember(&mut self, exchange: &Exchange) {
-        if self.seen.len() == CAPACITY {
+        let is_old = |seen: &Exchange| !is_young(seen, exchange.received());
+        while self.seen.len() == CAPACITY || self.seen.front().is_some_and(is_old) {
             self.seen.pop_front();
         }
         self.seen.push_back(exchange.likely());
@@ -279,11 +287,12 @@ impl Edge {
         Span::from_nanos(path.as_nanos() / 8 * quarters)
     }
 
-    /// What the exchanges say of θ, read in this way.
-    fn windows(&self, reading: usize) -> impl Iterator<Item = Exchange> {
+    /// What the exchanges that are not forgotten at `at` say of θ, read in this way.
+    fn windows(&self, reading: usize, at: Raw) -> impl Iterator<Item = Exchange> {
         let (quarters, stale) = READINGS[reading];
         let path = self.path(quarters);
-        self.seen.iter().filter_map(move |seen| {
+        let young = self.seen.iter().filter(move |seen| is_young(seen, at));
+        young.filter_map(move |seen| {
             Exchange::new(
                 seen.sent() + path,
                 seen.received() - path,
@@ -296,9 +305,14 @@ impl Edge {
     }
 
     fn limits(&self, reading: usize, at: Raw) -> Limits {
-        let windows: Vec<Exchange> = self.windows(reading).collect();
+        let windows: Vec<Exchange> = self.windows(reading, at).collect();
         Limits::new(windows.iter(), at)
     }
+}
+
+/// Whether an exchange is still remembered at `at`; the exact lines through the others are not meant for any older.
+fn is_young(exchange: &Exchange, at: Raw) -> bool {
+    at - exchange.received() <= MEMORY
 }
 
 /// The first whole second of the server that a request can meet that arrives at `arrival` or later, if θ is this.

@@ -6,6 +6,7 @@
 
 use super::edge::{self, Edge};
 use super::exchange::Exchange;
+use super::filter::MEMORY;
 use super::passage::Silence;
 use super::poll::Turns;
 use super::time::{Raw, Span};
@@ -40,14 +41,18 @@ const HUSH_SPREAD: Span = Span::from_secs(8);
 /// No server's turn comes sooner than this after its last one was due.
 pub const LEAST_APART: Span = Span::from_secs(1);
 
-/// In a search no more than two requests meet a server in this time: a second, but for a little, since what is left of the edge may
-/// lie before the last request.
+/// In the search at the start no more than two requests meet a server in this time: a second, but for a little, since what is left of
+/// the edge may lie before the last request.
 const TWO_IN: Span = Span::from_millis(950);
+
+/// A turn that is nearer than this part of the shortest poll is left out. No place is nearer to the beginning of an interval, so each
+/// has its turn.
+const NEAR: i64 = 16;
 
 /// How far a turn is moved to meet the edge of a second.
 const MOVED: Span = Span::from_millis(500);
 
-/// An edge that is lost is searched for again, if the last search is so many polls past.
+/// An edge that is lost is searched for again, if the last search is so many polls past, or half of the time for which it is remembered.
 const POLLS_BETWEEN_SEARCHES: i64 = 32;
 
 /// What the driver is to do.
@@ -148,6 +153,8 @@ pub struct Source {
     failures: u32,
     /// Quick polls that are left.
     burst: u32,
+    /// Whether the search for the edge is that at the start, which may send two requests a second. Later ones keep a second apart.
+    is_hasty: bool,
     last_asked: Option<Raw>,
     /// When the one before was asked.
     asked_before: Option<Raw>,
@@ -179,10 +186,11 @@ impl Source {
             retried: false,
             failures: 0,
             burst: quick(&pace),
+            is_hasty: true,
             last_asked: None,
             asked_before: None,
             edge: pace.coarse.then(Edge::default),
-            next_search: first + pace.poll.times(POLLS_BETWEEN_SEARCHES),
+            next_search: first + between_searches(&pace),
             last_due: None,
             silence: None,
             hush: None,
@@ -251,11 +259,17 @@ impl Source {
         if self.is_out || self.burst > 0 || self.failures > 0 || self.due <= now {
             return;
         }
-        let mut next = self.turn_from(now.max(last + self.pace.poll));
-        if let Some(edge) = &mut self.edge {
-            next = edge.aim((next - MOVED).max(last + self.pace.poll), None);
-        }
-        self.due = if turns.poll < before.poll {
+        let allowed = last + self.pace.poll;
+        let next = match &self.edge {
+            // The last one may have been moved to after its turn.
+            Some(edge) => {
+                let near_turn = self.turn_from(now.max(allowed - MOVED)) - MOVED;
+                edge.aim(near_turn.max(allowed), None)
+            }
+            None => self.turn_from(now.max(allowed)),
+        };
+        // What is due sooner than a poll was woken, or is the first turn after a burst.
+        self.due = if turns.poll < before.poll || self.due < allowed {
             next.min(self.due)
         } else {
             next
@@ -263,11 +277,12 @@ impl Source {
     }
 
     /// Asks again as soon as manners allow, and begins a new burst: history is gone, or there is reason to hope that what failed
-    /// will work. Turns that were further apart than they need be are forgotten.
+    /// will work. Whoever decides the turns has made them new before, and told them if they changed; it may be that they are taken
+    /// first, or after this.
     pub fn wake(&mut self, now: Raw) {
-        self.turns = Turns::every(self.pace.poll);
         self.failures = 0;
         self.burst = quick(&self.pace);
+        self.is_hasty = true;
         if let Some(edge) = &mut self.edge {
             edge.forget();
         }
@@ -294,6 +309,7 @@ impl Source {
                     self.pace.coarse = true;
                     self.edge = Some(Edge::default());
                     self.burst = quick(&self.pace);
+                    self.is_hasty = true;
                 }
                 self.due = match self.edge.take() {
                     Some(mut edge) => {
@@ -347,11 +363,11 @@ impl Source {
         self.queue.push_back(Action::Report(report));
     }
 
-    /// The first turn that is at least half the shortest poll interval away, and a second after this one was due.
+    /// The first turn that is not too near: a burst that ends late must not cost the next interval its turn.
     fn turn_after(&self, now: Raw) -> Raw {
-        let tick = Span::from_nanos(1);
-        let earliest = (now + self.pace.poll.half() + tick).max(self.due + LEAST_APART);
-        self.turn_from(earliest)
+        let near = Span::from_nanos(self.pace.poll.as_nanos() / NEAR);
+        // That is more than a request is moved to before its turn: it has had that one.
+        self.turn_from((now + near).max(self.due + LEAST_APART))
     }
 
     /// The first turn that is not before `earliest`.
@@ -368,19 +384,26 @@ impl Source {
     /// When to ask after `exchange`, if it tells whole seconds: at once in a search, else near the next turn.
     fn aimed(&mut self, edge: &mut Edge, exchange: &Exchange, now: Raw) -> Raw {
         edge.see(self.due, exchange);
-        if edge.is_found(now) {
+        let near_turn = self.turn_after(now) - MOVED;
+        let is_lost = edge.is_lost(now, near_turn);
+        if edge.is_found(now) && !is_lost {
             self.burst = 0;
-        } else if self.burst == 0 && edge.is_lost(now) && now >= self.next_search {
+        } else if self.burst == 0 && is_lost && now >= self.next_search {
             self.burst = quick(&self.pace);
+            self.is_hasty = false;
         }
         let last = self.last_asked.unwrap_or(now);
         if self.burst > 0 {
             self.burst -= 1;
-            self.next_search = now + self.pace.poll.times(POLLS_BETWEEN_SEARCHES);
-            let polite = self.asked_before.map_or(now, |before| before + TWO_IN);
-            return edge.aim(now.max(polite), Some(last + TWO_IN));
+            self.next_search = now + between_searches(&self.pace);
+            if self.is_hasty {
+                let polite = self.asked_before.map_or(now, |before| before + TWO_IN);
+                return edge.aim(now.max(polite), Some(last + TWO_IN));
+            }
+            // One request for each second of the server's.
+            let earliest = now.max(last + LEAST_APART);
+            return edge.aim(earliest, Some(earliest + LEAST_APART.times(2)));
         }
-        let near_turn = self.turn_after(now) - MOVED;
         edge.aim(near_turn.max(last + LEAST_APART), None)
     }
 
@@ -405,6 +428,12 @@ impl Source {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
+}
+
+/// How long after a search what is lost may be searched for again.
+fn between_searches(pace: &Pace) -> Span {
+    let polls = pace.poll.times(POLLS_BETWEEN_SEARCHES);
+    polls.min(MEMORY.half())
 }
 
 /// How many quick polls follow the first one.
@@ -478,10 +507,10 @@ mod tests {
         assert_eq!(source.next(at(99)), Action::Wait(at(100)));
         let (actions, wait) = poll(&mut source, at(100), Ok(exchange(at(100))));
         assert_eq!(actions, [Action::Report(Report::Sample(exchange(at(100))))]);
-        // Turns are at 5 s past multiples of 16 s; 101 s is too near, 117 s is not.
-        assert_eq!(wait, Span::from_secs(17));
+        // Turns are at 5 s past multiples of 16 s; the next is that at 101 s.
+        assert_eq!(wait, Span::from_secs(1));
         assert_eq!(
-            poll(&mut source, at(117), Ok(exchange(at(117)))).1,
+            poll(&mut source, at(101), Ok(exchange(at(101)))).1,
             Span::from_secs(16)
         );
     }
@@ -593,10 +622,8 @@ mod tests {
                 Span::from_secs(2)
             );
         }
-        assert!(
-            poll(&mut source, at(6), Ok(exchange(at(6)))).1 >= Span::from_secs(8),
-            "the burst is over"
-        );
+        let (_, wait) = poll(&mut source, at(6), Ok(exchange(at(6))));
+        assert_eq!(wait, Span::from_secs(15), "the burst is over");
         source.wake(at(7));
         assert_eq!(
             poll(&mut source, at(7), Ok(exchange(at(7)))).1,

@@ -27,4 +27,5 @@ mod scenario;
 mod server;
 mod steered;
 mod system;
+mod turns;
 mod upstream;

@@ -42,6 +42,8 @@ fn upstream([base_ms, queue_ms]: [f64; 2]) -> Upstream {
     let path = Path {
         up: way,
         down: way,
+        // A reply that is lost costs a cycle its sample.
+        loss: 0.0,
         ..Path::of(base_ms, base_ms)
     };
     let server = Server {

@@ -327,6 +327,55 @@ fn source_is_due(source: &mut Source) -> Raw {
 }
 
 #[test]
+fn a_later_search_keeps_a_second_apart_and_finds_the_edge_as_well() {
+    for seed in 0..20 {
+        let world = World {
+            step: Some((1_000.0, 400.0)),
+            ..World::of(1.0, 1.0, 0.1).seeded(seed)
+        };
+        let run = ask(&world, 1_300.0);
+        let pairs = || run.windows(2).map(|two| (two[0].at, two[1].at - two[0].at));
+        let later = pairs().filter(|(at, _)| *at > 100.0);
+        let nearest = later.clone().map(|(_, apart)| apart);
+        let nearest = nearest.fold(f64::INFINITY, f64::min);
+        assert!(nearest > 0.999, "seed {seed}: {nearest}");
+        assert!(later.filter(|(_, apart)| *apart < 3.0).count() > 5);
+        assert!(pairs().any(|(_, apart)| apart < 0.9));
+        let last = run[run.len() - 1];
+        assert!(last.left < 3.0 && last.middle.abs() < 1.5, "{last:?}");
+    }
+}
+
+#[test]
+fn an_edge_that_will_be_forgotten_before_the_next_request_is_lost() {
+    let mut edge = Edge::default();
+    let second = Utc::from_secs(1_800_000_000);
+    let seen_at = |now: Raw, told: Utc| {
+        Exchange::new(now, now, told + Span::from_secs(1), told, None).expect("possible")
+    };
+    let (before, after) = (START, START + Span::from_millis(1_001));
+    // One at the end of a second, one at the beginning of the next but one.
+    edge.see(before, &seen_at(before, second));
+    edge.see(after, &seen_at(after, second + Span::from_secs(2)));
+    let late = START + MEMORY - Span::from_secs(9);
+    let third = late.max(after) + Span::from_millis(500);
+    edge.see(
+        late,
+        &seen_at(third, second + ((third + Span::from_secs(1)) - START)),
+    );
+    assert!(!edge.is_lost(third, third));
+    assert!(edge.is_lost(third, third + Span::from_secs(16)));
+    edge.see(
+        third,
+        &seen_at(
+            third + Span::from_secs(16),
+            second + ((third + Span::from_secs(17)) - START),
+        ),
+    );
+    assert_eq!(edge.seen.len(), 2);
+}
+
+#[test]
 fn a_request_that_fails_in_the_middle_costs_time_only() {
     for seed in 0..20 {
         let world = World {
@@ -348,9 +397,21 @@ fn seconds_that_are_told_late_are_no_reason_to_search_for_ever() {
         };
         let run = ask(&world, 600.0);
         let last = run[run.len() - 1];
-        assert!(search(&run).len() <= 16 && run.len() <= 16 + 600 / 16 + 1);
+        assert!(search(&run).len() <= 17 && run.len() <= 16 + 600 / 16 + 1);
         assert!(last.left < 50.0 && last.estimate.abs() < 25.0, "{last:?}");
     }
+}
+
+/// Anything, often near the ends or near to others.
+fn absurd() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        any::<i64>(),
+        Just(i64::MIN),
+        Just(i64::MAX),
+        0i64..4_000_000_000_000,
+        (0i64..20).prop_map(|seconds| seconds * 1_000_000_000),
+        (0i64..9).prop_map(|days| days * 86_400_000_000_000),
+    ]
 }
 
 proptest! {
@@ -367,7 +428,8 @@ proptest! {
     ) {
         let world = World { seed, up, down, queue, ppm, stale, rounds, failing, step: None };
         let run = ask(&world, 200.0);
-        prop_assert!(search(&run).len() <= 16);
+        // The turn after it may be near.
+        prop_assert!(search(&run).len() <= 17);
         for three in run.windows(3) {
             prop_assert!(three[2].at - three[0].at > TWO_IN.as_secs_f64() - 0.002, "{:?}", three);
         }
@@ -378,6 +440,37 @@ proptest! {
             if ppm.abs() <= 60.0 {
                 let outside = (known.middle - error).abs() - known.left / 2.0;
                 prop_assert!(outside <= known.least_delay / 2.0 + stale + 0.001, "{known:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_source_however_absurd_its_exchanges_brings_its_machine_or_its_filter_down(
+        exchanges in prop::collection::vec((absurd(), 0i64..3_600_000_000_000, absurd(), 0i64..3_000_000_000, absurd()), 1..40),
+    ) {
+        let (mut source, mut filter) = (Source::new(PACE, START, 1), Filter::default());
+        let mut edge = Edge::default();
+        let mut now = START;
+        for (sent, taken, stamp, coarse, at) in exchanges {
+            let (sent, taken) = (Raw::from_nanos(sent), Span::from_nanos(taken));
+            let stamp = Utc::from_nanos(stamp);
+            let at = Raw::from_nanos(at);
+            let Ok(exchange) = Exchange::new(sent, sent + taken, stamp + Span::from_nanos(coarse), stamp, None) else {
+                continue;
+            };
+            filter.add(exchange);
+            let _ = filter.read(at, Prior::default());
+            edge.see(at, &exchange);
+            for earliest in [at, exchange.received() + Span::from_secs(16)] {
+                let _ = edge.aim(earliest, None);
+            }
+            let _ = (edge.left(at), edge.is_found(at), edge.is_lost(at, sent));
+            for _ in 0..4 {
+                match source.next(now) {
+                    Action::Exchange(ticket) => source.completed(ticket, now, Ok(exchange)),
+                    Action::Wait(until) => now = now.max(until),
+                    _ => {}
+                }
             }
         }
     }
@@ -394,7 +487,7 @@ proptest! {
             if let Ok(exchange) = Exchange::new(sent, sent + taken, stamp + Span::from_nanos(coarse), stamp, None) {
                 edge.see(sent, &exchange);
                 let _ = edge.aim(Raw::from_nanos(earliest), Some(Raw::from_nanos(free)));
-                let _ = (edge.left(Raw::from_nanos(earliest)), edge.is_found(sent), edge.is_lost(sent));
+                let _ = (edge.left(Raw::from_nanos(earliest)), edge.is_found(sent), edge.is_lost(sent, Raw::from_nanos(earliest)));
             }
         }
     }

@@ -8,7 +8,7 @@ use webntpd::engine::time::{Raw, Span};
 
 const HOUR: Span = Span::from_secs(3_600);
 
-/// The search for the edge of a second sends no more than two requests in this time.
+/// The search for the edge of a second sends no more than two requests in this time, at the start; later on it keeps a second apart.
 const TWO_IN: Span = Span::from_millis(950);
 
 /// Polls' ends that may wait for a supervisor that hangs.
@@ -21,6 +21,8 @@ pub(super) struct Manners {
     due: Option<Raw>,
     /// When the one before was.
     due_before: Option<Raw>,
+    /// How many requests may still come so soon after the last one.
+    hasty: u32,
     is_out: bool,
     /// The connection turned out to be stale: one more try at once is right.
     may_retry: bool,
@@ -46,6 +48,7 @@ impl Manners {
             asked: None,
             due: None,
             due_before: None,
+            hasty: 0,
             is_out: false,
             may_retry: false,
             is_retry: false,
@@ -69,14 +72,13 @@ impl Manners {
         let due = self.waits_until.take().unwrap_or(now).min(now);
         self.asked = Some(now);
         let last = self.due.replace(due);
-        let last = match self.pace.coarse {
-            true => std::mem::replace(&mut self.due_before, last),
-            false => last,
-        };
-        let apart = if self.pace.coarse {
-            TWO_IN
+        let before = std::mem::replace(&mut self.due_before, last);
+        let is_soon = last.is_some_and(|last| now - last < Span::from_secs(1));
+        let (last, apart) = if is_soon && self.hasty > 0 {
+            self.hasty -= 1;
+            (before, TWO_IN)
         } else {
-            Span::from_secs(1)
+            (last, Span::from_secs(1))
         };
         self.all_requests += 1;
         self.requests.push_back(now);
@@ -106,7 +108,10 @@ impl Manners {
         let more: usize = self.allowed.iter().map(|(_, more)| more).sum();
         let due = (HOUR.as_nanos() / self.pace.poll.as_nanos()) as usize;
         // What is lost is searched for again, but not over and over.
-        let searches = if self.pace.coarse { due / 2 } else { 0 };
+        let searches = match self.pace.coarse {
+            true => (due / 2).max(2 * (edge::QUICK as usize + 1)),
+            false => 0,
+        };
         let limit = due + searches + 2 + more;
         let count = self.requests.len();
         (count > limit).then(|| format!("asked {count} times in an hour, {limit} are due"))
@@ -155,6 +160,7 @@ impl Manners {
             true => edge::QUICK,
             false => self.pace.burst,
         };
+        self.hasty = if self.pace.coarse { burst + 1 } else { 0 };
         self.allowed.push_back((now, burst as usize + 2));
     }
 

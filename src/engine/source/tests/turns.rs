@@ -67,15 +67,37 @@ fn other_turns_end_no_burst_no_back_off_and_no_silence() {
 }
 
 #[test]
-fn who_fails_or_is_woken_is_asked_by_the_shortest_poll_again() {
+fn who_fails_is_asked_by_the_shortest_poll_again() {
     let mut source = settled(PACE);
     source.follow(RARE, at(16));
     let (_, wait) = poll(&mut source, at(37), Err(failure(Aftermath::Usable)));
     assert!(wait <= Span::from_secs(20), "{wait:?}");
-    let mut source = settled(PACE);
-    source.follow(RARE, at(16));
-    source.wake(at(20));
-    assert!(poll(&mut source, at(20), Ok(exchange(at(20)))).1 <= Span::from_secs(24));
+}
+
+#[test]
+fn turns_that_are_told_with_a_waking_hold_in_whatever_order_they_come() {
+    // The same poll, at another place.
+    let new = Turns {
+        from: Span::ZERO,
+        ..RARE
+    };
+    for now in [5_300, 20_000] {
+        let now = at(0) + Span::from_millis(now);
+        for is_woken_first in [false, true] {
+            let mut source = settled(PACE);
+            source.follow(RARE, at(5));
+            if is_woken_first {
+                source.wake(now);
+            }
+            source.follow(new, now);
+            if !is_woken_first {
+                source.wake(now);
+            }
+            let soon = now.max(at(6));
+            poll(&mut source, soon, Ok(exchange(soon)));
+            assert_eq!(source.next(soon), Action::Wait(at(69)), "{is_woken_first}");
+        }
+    }
 }
 
 #[test]

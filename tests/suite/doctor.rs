@@ -427,7 +427,7 @@ fn a_server_that_stalls_is_left_at_its_timeout() {
         fake.set_fault(Some(Fault::StallBeforeHeaders));
         let found = doctor_on(&(of(&[&fake]) + "timeout = \"300ms\"\n"));
         let text = "no answer to the request within 0.3 s";
-        found.assert_first_fault("sample of fake-0", text, "`url` and `protocol`");
+        found.assert_first_fault("sample of fake-0", text, "`url` is right");
     });
 }
 

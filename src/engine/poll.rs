@@ -10,6 +10,7 @@ mod rota;
 use super::SourceSettings;
 use super::estimate::Estimate;
 use super::filter::Reading;
+use super::passage::Passage;
 use super::snapshot::{Tally, Unusable};
 use super::time::{Raw, Span};
 
@@ -161,6 +162,18 @@ impl Pacing {
             self.epochs = [None; 2];
         }
         has_moved || is_other_rate
+    }
+
+    /// A leap second has passed: what was said before is held against what is said after it.
+    pub(super) fn carry_over(&mut self, passage: &Passage) {
+        let Some(shift) = passage.shift() else {
+            self.said = None;
+            self.epochs = [None; 2];
+            return;
+        };
+        for (_, said) in self.said.iter_mut().chain(self.epochs.iter_mut().flatten()) {
+            said.theta = said.theta + shift;
+        }
     }
 
     /// Takes in the newest sample; whether it has not been taken in before.

@@ -168,7 +168,7 @@ impl Engine {
     /// enough for doubt, and so is the list, and what was last warned of before history was dropped.
     pub(super) fn doubtful(&self, decision: &Decision) -> Option<Passage> {
         let (passage, midnight) = Passage::possible(decision)?;
-        let Silence { from, to } = passage.silence();
+        let Silence { from, to, .. } = passage.silence();
         let was_decided = self.last_decision.is_some_and(|last| from - last <= MEMORY);
         let has_passed = self.passed.is_some_and(|passed| passed.silence().to > from);
         if was_decided || has_passed {

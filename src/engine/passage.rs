@@ -34,6 +34,8 @@ pub struct Silence {
     pub from: Raw,
     /// The first instant after it.
     pub to: Raw,
+    /// By how much θ is another one then; zero if that is not known.
+    pub shift: Span,
 }
 
 impl Silence {
@@ -67,6 +69,7 @@ impl Passage {
             silence: Silence {
                 from: begins - margin,
                 to: begins + length + margin,
+                shift,
             },
         })
     }
@@ -82,6 +85,7 @@ impl Passage {
         let silence = Silence {
             from: passes - margin,
             to: passes + margin,
+            shift: Span::ZERO,
         };
         let passage = Self {
             shift: None,
@@ -153,6 +157,7 @@ mod tests {
         let expected = Silence {
             from: at(18_990),
             to: at(22_010),
+            shift: -SECOND,
         };
         assert_eq!(silence(Leap::Insert, 20_000), Some(expected));
     }
@@ -162,6 +167,7 @@ mod tests {
         let expected = Silence {
             from: at(17_990),
             to: at(20_010),
+            shift: SECOND,
         };
         assert_eq!(silence(Leap::Delete, 20_000), Some(expected));
     }

@@ -378,6 +378,9 @@ impl Source {
 
     /// When to ask after `exchange`, if it tells whole seconds: at once in a search, else near the next turn.
     fn aimed(&mut self, edge: &mut Edge, exchange: &Exchange, now: Raw) -> Raw {
+        if let Some(hush) = &self.hush {
+            edge.pass(hush, exchange);
+        }
         edge.see(self.due, exchange);
         if edge.is_found(now) {
             self.burst = 0;
@@ -677,6 +680,7 @@ mod tests {
         let silence = Silence {
             from: at(9),
             to: at(12),
+            shift: Span::ZERO,
         };
         source.hush(Some(silence));
         assert_eq!(source.next(at(8)), Action::Wait(at(14)));
@@ -694,6 +698,7 @@ mod tests {
         source.hush(Some(Silence {
             from: at(9),
             to: at(12),
+            shift: Span::ZERO,
         }));
         assert_eq!(source.next(at(9)), Action::Wait(at(14)));
         assert_eq!(source.next(at(12)), Action::Wait(at(14)));
@@ -707,6 +712,7 @@ mod tests {
             source.hush(Some(Silence {
                 from: at(9),
                 to: at(12),
+                shift: Span::ZERO,
             }));
             let Action::Wait(until) = source.next(at(10)) else {
                 panic!("it is silent");
@@ -722,6 +728,7 @@ mod tests {
         source.hush(Some(Silence {
             from: at(5),
             to: at(8),
+            shift: Span::ZERO,
         }));
         let (_, wait) = poll(&mut source, at(0), Err(failure(Aftermath::Broken)));
         assert!(wait >= PACE.poll, "{wait:?}");
@@ -737,6 +744,7 @@ mod tests {
         let silence = Silence {
             from: at(100),
             to: at(103),
+            shift: Span::ZERO,
         };
         source.hush(Some(silence));
         let (_, wait) = poll(&mut source, at(0), Ok(exchange(at(0))));

@@ -126,6 +126,40 @@ fn a_leap_second_at_the_end_of_a_cycle_costs_that_cycle_alone() {
 }
 
 #[test]
+fn after_a_leap_second_nobody_is_asked_more_often_than_before() {
+    for (name, is_coarse) in [("requests", false), ("requests of web servers", true)] {
+        for step in [1, -1] {
+            simulate(
+                &format!("{step}, {name}"),
+                0..4,
+                |random| {
+                    let mut upstreams = each(&[LeapSecond::Followed; 4], random);
+                    if is_coarse {
+                        upstreams = upstreams.into_iter().map(Upstream::date).collect();
+                    }
+                    let world = new_year(upstreams, step, random);
+                    World {
+                        leap_list: Some(list(step)),
+                        ..world
+                    }
+                },
+                |seen| {
+                    let asked = |from_s: f64| {
+                        let times = seen.asked.iter().flatten();
+                        let is_then = |at_s: &&f64| (from_s..from_s + 300.0).contains(*at_s);
+                        times.filter(is_then).count()
+                    };
+                    let (before, after) = (asked(MIDNIGHT_S - 300.0), asked(MIDNIGHT_S));
+                    println!("{:>30} {before}, then {after}", "in five minutes:");
+                    // One of each is not at its turn.
+                    assert!(after <= before + 8, "{before} {after}");
+                },
+            );
+        }
+    }
+}
+
+#[test]
 fn a_leap_second_that_only_the_list_tells_of_passes_smoothly() {
     for (name, step, leap) in [
         ("inserted, by the list", 1, Leap::Insert),

@@ -5,8 +5,9 @@
 
 use super::bound::{self, Bound, Interval};
 use super::cluster::{self, Member, Seen};
-use super::filter::Reading;
+use super::filter::{MEMORY, Reading};
 use super::leap::Leap;
+use super::passage::{Passage, Silence};
 use super::reason::Reason;
 use super::select::{self, Candidate, Vote};
 use super::snapshot::{Decision, NoDecision, Tally, Unusable};
@@ -161,6 +162,28 @@ impl Engine {
         let said = truechimers
             .map(|(k, reading)| (self.settings.sources[*k].operator.as_str(), reading.leap));
         leap::warning(said, self.leap_list.and_then(|list| list.says(now)))
+    }
+
+    /// The leap second that may have passed, or may pass just now, without a decision before it that could tell: whoever spoke of one is
+    /// enough for doubt, and so is the list, and what was last warned of before history was dropped.
+    pub(super) fn doubtful(&self, decision: &Decision) -> Option<Passage> {
+        let (passage, midnight) = Passage::possible(decision)?;
+        let Silence { from, to, .. } = passage.silence();
+        let was_decided = self.last_decision.is_some_and(|last| from - last <= MEMORY);
+        let has_passed = self.passed.is_some_and(|passed| passed.silence().to > from);
+        if was_decided || has_passed {
+            return None;
+        }
+        let before = self.sources.iter().map(|state| state.filter.before(to));
+        let (mut straddles, mut is_warned) = (false, self.warned == Some(midnight));
+        for (remembers, warns) in before {
+            straddles |= remembers;
+            is_warned |= warns;
+        }
+        let eve = midnight - Span::from_secs(1);
+        let listed = self.leap_list.and_then(|list| list.says(eve));
+        let is_listed = listed.unwrap_or_default() != Leap::None;
+        (straddles && (is_warned || is_listed)).then_some(passage)
     }
 
     /// The truechimers (marked as outliers so far) that survive clustering. Coarse ones only if there are no others.

@@ -11,6 +11,7 @@
 use super::bound::{Bound, Interval, Limits};
 use super::exchange::Exchange;
 use super::filter::MEMORY;
+use super::passage::Silence;
 use super::time::{Rate, Raw, Span, Theta, Utc};
 use std::collections::VecDeque;
 
@@ -85,6 +86,17 @@ impl Edge {
         self.seen.clear();
         self.reading = 0;
         self.alike = 0;
+    }
+
+    /// Goes along with a leap second, if `exchange` is the first one after it.
+    pub fn pass(&mut self, silence: &Silence, exchange: &Exchange) {
+        let is_from_before = self.newest().is_some_and(|newest| newest < silence.to);
+        if !is_from_before || exchange.sent() < silence.to {
+            return;
+        }
+        for seen in &mut self.seen {
+            *seen = seen.moved(silence.shift);
+        }
     }
 
     /// Takes in an exchange that was due at `due`. One that was completed before the last is of no use.

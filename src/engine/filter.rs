@@ -85,6 +85,13 @@ impl Filter {
         }
     }
 
+    /// Whether anything is remembered that began before `instant`, and whether any of that warned of a leap second.
+    pub(super) fn before(&self, instant: Raw) -> (bool, bool) {
+        let mut older = self.heard.iter().filter(|it| it.sent() < instant);
+        let warns = |exchange: &Exchange| exchange.leap().unwrap_or_default() != Leap::None;
+        (older.clone().next().is_some(), older.any(warns))
+    }
+
     /// What the exchanges completed by `at` say of that instant, with what was known of the rate before; `None` when there are
     /// none that are young enough.
     pub fn read(&mut self, at: Raw, prior: Prior) -> Option<Reading> {

@@ -38,7 +38,7 @@ use poll::{Paced, Pacing, Turns};
 use snapshot::{NoDecision, Snapshot, SourceView, Tally, Unusable};
 use source::Report;
 use std::collections::{BTreeMap, BTreeSet};
-use time::{Raw, Span};
+use time::{Raw, Span, Utc};
 
 /// What the engine is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +101,8 @@ pub struct Engine {
     /// The leap second that the last decision warned of, and the one that passed last.
     coming: Option<Passage>,
     passed: Option<Passage>,
+    /// The midnight at which it was to be, which a break of the raw clock does not change.
+    warned: Option<Utc>,
 }
 
 /// What the engine remembers of one source.
@@ -145,6 +147,7 @@ impl Engine {
             leap_list: None,
             coming: None,
             passed: None,
+            warned: None,
         }
     }
 
@@ -307,7 +310,13 @@ impl Engine {
         }
         if let Ok(decision) = &outcome {
             self.coming = Passage::of(decision);
-            if self.is_silent(at) {
+            let doubtful = self.doubtful(decision).filter(|_| self.coming.is_none());
+            if doubtful.is_none() {
+                let midnight = leap::end_of_the_last_day(at + decision.theta);
+                self.warned = midnight.filter(|_| self.coming.is_some());
+            }
+            self.coming = self.coming.or(doubtful);
+            if self.is_silent(at) || doubtful.is_some() {
                 outcome = Err(NoDecision::LeapSecond);
             }
         }
@@ -334,7 +343,7 @@ impl Engine {
         }
         for state in &mut self.sources {
             state.filter.carry_over(&passage);
-            state.pacing.carry_over();
+            state.pacing.carry_over(&passage);
         }
         self.coming = None;
         self.passed = Some(passage);

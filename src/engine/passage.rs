@@ -3,20 +3,26 @@
 //!
 //! In: a decision with a warning. Out: a [`Passage`]. Universal time, as it is counted here, falls back by a second when one is
 //! inserted, and jumps over one that is left out; the raw clock does neither, so θ changes by a second at once. Whether the
-//! warning is right is not known here.
+//! warning is right is not known here. Where nothing was decided before midnight, a decision after it shows a passage of which no more
+//! is known than that there may be one: what was measured before says nothing then.
 
 use super::exchange::Exchange;
+use super::filter::MEMORY;
 use super::leap::{Leap, end_of_the_last_day};
 use super::snapshot::Decision;
-use super::time::{Raw, Span};
+use super::time::{Raw, Span, Utc};
 
 const SECOND: Span = Span::from_secs(1);
+
+/// How long before and after a midnight a leap second may be on the raw clock, if it is not known which one and whether θ is that from
+/// before it or that from after it: two seconds either way, and one more for clocks near it.
+const DOUBT: Span = Span::from_secs(3);
 
 /// A leap second that is announced, on the raw clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passage {
-    /// How θ changes: by −1 s when a second is inserted.
-    shift: Span,
+    /// How θ changes: by −1 s when a second is inserted; `None` if that is not known.
+    shift: Option<Span>,
     silence: Silence,
 }
 
@@ -28,6 +34,8 @@ pub struct Silence {
     pub from: Raw,
     /// The first instant after it.
     pub to: Raw,
+    /// By how much θ is another one then; zero if that is not known.
+    pub shift: Span,
 }
 
 impl Silence {
@@ -57,12 +65,33 @@ impl Passage {
         let begins = decision.at + left - decision.rate.over(left);
         let margin = SECOND + decision.error_at(begins).max(Span::ZERO);
         Some(Self {
-            shift,
+            shift: Some(shift),
             silence: Silence {
                 from: begins - margin,
                 to: begins + length + margin,
+                shift,
             },
         })
+    }
+
+    /// The leap second that there may be at the end of June or December by a decision's time, if what is remembered may be from before
+    /// it; and that midnight.
+    pub(super) fn possible(decision: &Decision) -> Option<(Self, Utc)> {
+        let now = decision.at + decision.theta;
+        let midnight = end_of_the_last_day(now - MEMORY - DOUBT)?;
+        let left = midnight - now;
+        let passes = decision.at + left - decision.rate.over(left);
+        let margin = DOUBT + decision.error_at(passes).max(Span::ZERO);
+        let silence = Silence {
+            from: passes - margin,
+            to: passes + margin,
+            shift: Span::ZERO,
+        };
+        let passage = Self {
+            shift: None,
+            silence,
+        };
+        (silence.from <= decision.at).then_some((passage, midnight))
     }
 
     /// When nothing is to be exchanged or published.
@@ -70,10 +99,15 @@ impl Passage {
         self.silence
     }
 
+    /// How θ changes by it, if that is known.
+    pub(super) fn shift(&self) -> Option<Span> {
+        self.shift
+    }
+
     /// What an exchange proves after the leap second: from before it, it is moved along; from its midst, it proves nothing.
     pub fn carried(&self, exchange: &Exchange) -> Option<Exchange> {
         if exchange.received() <= self.silence.from {
-            Some(exchange.moved(self.shift))
+            Some(exchange.moved(self.shift?))
         } else {
             (exchange.sent() >= self.silence.to).then_some(*exchange)
         }
@@ -123,6 +157,7 @@ mod tests {
         let expected = Silence {
             from: at(18_990),
             to: at(22_010),
+            shift: -SECOND,
         };
         assert_eq!(silence(Leap::Insert, 20_000), Some(expected));
     }
@@ -132,6 +167,7 @@ mod tests {
         let expected = Silence {
             from: at(17_990),
             to: at(20_010),
+            shift: SECOND,
         };
         assert_eq!(silence(Leap::Delete, 20_000), Some(expected));
     }

@@ -10,6 +10,7 @@ mod rota;
 use super::SourceSettings;
 use super::estimate::Estimate;
 use super::filter::Reading;
+use super::passage::Passage;
 use super::snapshot::{Tally, Unusable};
 use super::time::{Raw, Span};
 
@@ -141,17 +142,6 @@ impl Pacing {
         }
     }
 
-    /// A leap second has passed, and everybody is asked anew at once: nothing is decided before all have been heard, and that
-    /// estimates moved by a second says nothing about the rate.
-    pub(super) fn carry_over(&mut self) {
-        self.poll = Span::ZERO;
-        self.wish = Span::ZERO;
-        self.steady = 0;
-        self.first = self.newest;
-        self.said = None;
-        self.epochs = [None; 2];
-    }
-
     /// As often as it may be.
     fn fall(&mut self, settings: &SourceSettings) {
         self.wish = settings.poll;
@@ -173,6 +163,18 @@ impl Pacing {
             self.epochs = [None; 2];
         }
         has_moved || is_other_rate
+    }
+
+    /// A leap second has passed: what was said before is held against what is said after it.
+    pub(super) fn carry_over(&mut self, passage: &Passage) {
+        let Some(shift) = passage.shift() else {
+            self.said = None;
+            self.epochs = [None; 2];
+            return;
+        };
+        for (_, said) in self.said.iter_mut().chain(self.epochs.iter_mut().flatten()) {
+            said.theta = said.theta + shift;
+        }
     }
 
     /// Takes in the newest sample; whether it has not been taken in before.

@@ -35,7 +35,7 @@ pub struct Pace {
 /// Time between the polls of a burst.
 const BURST_APART: Span = Span::from_secs(2);
 
-/// Within so much after a silence every source is asked.
+/// Within so much after a silence every source is asked, and none of them sooner than its own part of it.
 const HUSH_SPREAD: Span = Span::from_secs(8);
 
 /// No server's turn comes sooner than this after its last one was due.
@@ -209,12 +209,13 @@ impl Source {
         if let Some(action) = self.queue.pop_front() {
             return action;
         }
+        if let Some(hush) = self.hush.filter(|hush| hush.holds(now) && !self.is_out) {
+            // What is late comes after it as well.
+            self.due = self.due.max(hush.from);
+        }
         let due = self.next_due();
         if self.is_out || now < due {
             return Action::Wait(due);
-        }
-        if let Some(silence) = self.hush.filter(|silence| silence.holds(now)) {
-            return Action::Wait(silence.to);
         }
         self.due = due;
         self.is_out = true;
@@ -231,13 +232,23 @@ impl Source {
         }
     }
 
-    /// When it is asked next, if that is not in a silence.
+    /// When it is asked next: not in a silence, and for the first time soon after it, unless the server fails or asked to be left alone.
     fn next_due(&self) -> Raw {
-        match (self.hush, self.last_asked, self.silence) {
-            (Some(hush), Some(last), None) if last < hush.from => {
-                self.due.min(hush.to + self.hush_spread)
-            }
-            _ => self.due,
+        let Some(hush) = self.hush else {
+            return self.due;
+        };
+        let after = hush.to + self.hush_spread;
+        let polite = self
+            .last_asked
+            .map_or(after, |last| after.max(last + LEAST_APART));
+        let is_well = self.failures == 0 && self.silence.is_none();
+        let is_unheard = self.last_asked.is_some_and(|last| last < hush.to);
+        if hush.holds(self.due) {
+            polite
+        } else if is_well && is_unheard {
+            self.due.min(polite)
+        } else {
+            self.due
         }
     }
 
@@ -383,6 +394,9 @@ impl Source {
 
     /// When to ask after `exchange`, if it tells whole seconds: at once in a search, else near the next turn.
     fn aimed(&mut self, edge: &mut Edge, exchange: &Exchange, now: Raw) -> Raw {
+        if let Some(hush) = &self.hush {
+            edge.pass(hush, exchange);
+        }
         edge.see(self.due, exchange);
         let near_turn = self.turn_after(now) - MOVED;
         let is_lost = edge.is_lost(now, near_turn);
@@ -687,18 +701,64 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_asked_in_a_silence_and_whatever_was_due_comes_after_it() {
-        let mut source = Source::new(PACE, at(10), 1);
+    fn nobody_is_asked_in_a_silence_and_whatever_was_due_comes_some_time_after_it() {
+        // The seed says that it comes two seconds after it.
+        let mut source = Source::new(PACE, at(10), 2_000_000_000);
         let silence = Silence {
             from: at(9),
             to: at(12),
+            shift: Span::ZERO,
         };
         source.hush(Some(silence));
-        assert_eq!(source.next(at(8)), Action::Wait(at(10)), "not due yet");
-        assert_eq!(source.next(at(10)), Action::Wait(at(12)));
+        assert_eq!(source.next(at(8)), Action::Wait(at(14)));
+        assert_eq!(source.next(at(10)), Action::Wait(at(14)));
         source.wake(at(11));
-        assert_eq!(source.next(at(11)), Action::Wait(at(12)));
-        assert!(matches!(source.next(at(12)), Action::Exchange(_)));
+        for second in 11..14 {
+            assert_eq!(source.next(at(second)), Action::Wait(at(14)));
+        }
+        assert!(matches!(source.next(at(14)), Action::Exchange(_)));
+    }
+
+    #[test]
+    fn what_is_late_in_a_silence_comes_some_time_after_it_as_well() {
+        let mut source = Source::new(PACE, at(8), 2_000_000_000);
+        source.hush(Some(Silence {
+            from: at(9),
+            to: at(12),
+            shift: Span::ZERO,
+        }));
+        assert_eq!(source.next(at(9)), Action::Wait(at(14)));
+        assert_eq!(source.next(at(12)), Action::Wait(at(14)));
+    }
+
+    #[test]
+    fn many_clients_do_not_come_back_from_a_silence_all_at_once() {
+        let mut soonest = [0; 8];
+        for seed in 0..800 {
+            let mut source = Source::new(PACE, at(10), seed * 10_000_000);
+            source.hush(Some(Silence {
+                from: at(9),
+                to: at(12),
+                shift: Span::ZERO,
+            }));
+            let Action::Wait(until) = source.next(at(10)) else {
+                panic!("it is silent");
+            };
+            soonest[((until - at(12)).as_nanos() / 1_000_000_000) as usize] += 1;
+        }
+        assert_eq!(soonest, [100; 8]);
+    }
+
+    #[test]
+    fn a_back_off_goes_on_across_a_silence() {
+        let mut source = Source::new(PACE, at(0), 0);
+        source.hush(Some(Silence {
+            from: at(5),
+            to: at(8),
+            shift: Span::ZERO,
+        }));
+        let (_, wait) = poll(&mut source, at(0), Err(failure(Aftermath::Broken)));
+        assert!(wait >= PACE.poll, "{wait:?}");
     }
 
     #[test]
@@ -711,6 +771,7 @@ mod tests {
         let silence = Silence {
             from: at(100),
             to: at(103),
+            shift: Span::ZERO,
         };
         source.hush(Some(silence));
         let (_, wait) = poll(&mut source, at(0), Ok(exchange(at(0))));

@@ -1,16 +1,18 @@
 //! Scenarios on the last day of December, with a leap second and without.
 
+mod broken;
+
 use crate::honest::five;
 use crate::machine::World;
 use crate::oracle::{Point, Seen};
-use crate::oscillator::Habits;
+use crate::oscillator::{Habits, Oscillator};
 use crate::path::Path;
 use crate::random::Random;
 use crate::scenario::{simulate, world};
 use crate::server::{LeapSecond, Server};
 use crate::upstream::Upstream;
 use webntpd::engine::leap::{Leap, List};
-use webntpd::engine::time::{Span, Utc};
+use webntpd::engine::time::{Raw, Span, Utc};
 
 /// When the last day ends, give or take a cycle (seconds from the start).
 const MIDNIGHT_S: f64 = 4_000.0;
@@ -93,6 +95,67 @@ fn a_leap_second_that_servers_tell_of_passes_smoothly() {
                 assert_eq!(seen.falseticker, [0; 5]);
             },
         );
+    }
+}
+
+#[test]
+fn a_leap_second_at_the_end_of_a_cycle_costs_that_cycle_alone() {
+    // Cycles end at the multiples of 16 s on the raw clock.
+    let after_s = (Oscillator::start() - Raw::from_nanos(0)).as_secs_f64() + MIDNIGHT_S;
+    let ends_s = MIDNIGHT_S + 16.0 - after_s % 16.0;
+    for (step, leap) in [(1, Leap::Insert), (-1, Leap::Delete)] {
+        simulate(
+            &format!("{step} at the end of a cycle"),
+            0..4,
+            |random| {
+                let upstreams = each(&[LeapSecond::Told; 4], random);
+                let mut world = new_year(upstreams, step, random);
+                let midnight_s = ends_s + random.within(-0.9, 0.9);
+                world.clock = world.clock.with_midnight(midnight_s, step);
+                world
+            },
+            |seen| {
+                passes_smoothly(seen, leap);
+                let is_silent = |at_s: f64| (at_s - ends_s).abs() < 1.0;
+                assert!(seen.tallies.iter().any(|(at_s, _)| is_silent(*at_s)));
+                assert!(seen.leap_second >= 1);
+                assert!(!seen.decisions.iter().any(|point| is_silent(point.at_s)));
+            },
+        );
+    }
+}
+
+#[test]
+fn after_a_leap_second_nobody_is_asked_more_often_than_before() {
+    for (name, is_coarse) in [("requests", false), ("requests of web servers", true)] {
+        for step in [1, -1] {
+            simulate(
+                &format!("{step}, {name}"),
+                0..4,
+                |random| {
+                    let mut upstreams = each(&[LeapSecond::Followed; 4], random);
+                    if is_coarse {
+                        upstreams = upstreams.into_iter().map(Upstream::date).collect();
+                    }
+                    let world = new_year(upstreams, step, random);
+                    World {
+                        leap_list: Some(list(step)),
+                        ..world
+                    }
+                },
+                |seen| {
+                    let asked = |from_s: f64| {
+                        let times = seen.asked.iter().flatten();
+                        let is_then = |at_s: &&f64| (from_s..from_s + 300.0).contains(*at_s);
+                        times.filter(is_then).count()
+                    };
+                    let (before, after) = (asked(MIDNIGHT_S - 300.0), asked(MIDNIGHT_S));
+                    println!("{:>30} {before}, then {after}", "in five minutes:");
+                    // One of each is not at its turn.
+                    assert!(after <= before + 8, "{before} {after}");
+                },
+            );
+        }
     }
 }
 

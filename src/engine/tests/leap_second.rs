@@ -111,24 +111,6 @@ fn history_goes_along_with_a_leap_second_that_was_announced() {
 }
 
 #[test]
-fn after_a_leap_second_all_are_asked_anew_at_once() {
-    // What has no say is asked rarely whatever is known of its rate.
-    let mut rare = source("c");
-    rare.noselect = true;
-    rare.max_poll = Span::from_secs(64);
-    let mut engine = engine(vec![source("a"), source("b"), rare]);
-    let poll = |engine: &Engine| engine.turns().last().expect("there are three").1.poll;
-    run(&mut engine, 992, Span::ZERO, [SAYS; 3]);
-    assert_eq!(poll(&engine), Span::from_secs(64));
-    // Nobody has been heard since, so nothing is decided.
-    let snapshot = engine.cycle(at(1_008)).expect("it is due");
-    assert_eq!(snapshot.outcome, Err(NoDecision::LeapSecond));
-    assert_eq!(poll(&engine), CYCLE);
-    run(&mut engine, 2_000, INSERTED, [Some(Leap::None); 3]);
-    assert_eq!(poll(&engine), Span::from_secs(64), "it grows again");
-}
-
-#[test]
 fn a_cycle_that_ends_near_an_announced_leap_second_decides_nothing_and_loses_nothing() {
     // Cycles of 16 s end at 992 and 1008; of 3 s, at 999.
     let mut settings = settings(NAMES.map(source).to_vec());

@@ -30,12 +30,12 @@ const LOYALTY: f64 = 0.8;
 pub(super) struct Verdict {
     pub(super) tally: Tally,
     pub(super) reason: Option<Reason>,
-    /// Whether it was found to creep, and has not shown since that it does not.
-    pub(super) doubted: bool,
+    /// When it was last found to creep, if it has not shown since that it does not.
+    pub(super) doubted: Option<Raw>,
 }
 
 impl Verdict {
-    pub(super) fn unusable(why: Unusable, doubted: bool) -> Self {
+    pub(super) fn unusable(why: Unusable, doubted: Option<Raw>) -> Self {
         Self {
             tally: Tally::Unusable(why),
             reason: None,
@@ -90,7 +90,7 @@ impl Engine {
                 bound: reading.fit.bound,
                 rates: reading.fit.rates,
                 coarse: self.settings.sources[*k].coarse,
-                doubted: verdicts[*k].doubted,
+                doubted: verdicts[*k].doubted.is_some(),
             })
             .collect();
         let selection = select::select(&voters).ok_or_else(|| NoDecision::NoMajority {
@@ -117,7 +117,7 @@ impl Engine {
             return Err(NoDecision::TooUncertain { half_width });
         }
 
-        let survivors = self.cluster(&candidates, verdicts, selection.bound);
+        let survivors = self.cluster(at, &candidates, verdicts, selection.bound);
         let best = self.best_of(&survivors);
         let preferred = survivors.iter().any(|(.., member)| member.prefer);
         for (k, _, member) in &survivors {
@@ -166,6 +166,7 @@ impl Engine {
     /// The truechimers (marked as outliers so far) that survive clustering. Coarse ones only if there are no others.
     fn cluster<'a>(
         &self,
+        at: Raw,
         candidates: &[(usize, &'a Reading)],
         verdicts: &mut [Verdict],
         bound: Bound,
@@ -181,7 +182,7 @@ impl Engine {
                 verdicts[k].reason = Some(Reason::WholeSeconds);
             }
         }
-        self.without_creeping(&mut heard, verdicts);
+        self.without_creeping(at, &mut heard, verdicts);
         let members: Vec<Member> = heard
             .iter()
             .map(|&(k, reading)| Member {
@@ -216,7 +217,12 @@ impl Engine {
     }
 
     /// Leaves out those that see another rate of the one oscillator than most.
-    fn without_creeping(&self, heard: &mut Vec<(usize, &Reading)>, verdicts: &mut [Verdict]) {
+    fn without_creeping(
+        &self,
+        at: Raw,
+        heard: &mut Vec<(usize, &Reading)>,
+        verdicts: &mut [Verdict],
+    ) {
         let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
         let seen: Vec<Seen> = heard
             .iter()
@@ -224,17 +230,19 @@ impl Engine {
                 operator: &self.settings.sources[*k].operator,
                 rate: slope(reading.estimate.rate),
                 sigma: slope(reading.estimate.rate_error),
-                doubted: verdicts[*k].doubted,
+                doubted: verdicts[*k].doubted.is_some(),
                 prefer: self.settings.sources[*k].prefer,
             })
             .collect();
-        for ((k, _), faster) in heard.iter().zip(cluster::creeping(&seen)) {
-            verdicts[*k].doubted = faster.is_some();
-            verdicts[*k].reason = faster.map(|by| Reason::Creeps {
-                by: Rate::from_ppt((by * 1e12).round() as i64),
+        for ((k, _), creeping) in heard.iter().zip(cluster::creeping(&seen)) {
+            let before = verdicts[*k].doubted;
+            verdicts[*k].doubted =
+                creeping.and_then(|creeping| if creeping.found { Some(at) } else { before });
+            verdicts[*k].reason = creeping.map(|creeping| Reason::Creeps {
+                by: Rate::from_ppt((creeping.by * 1e12).round() as i64),
             });
         }
-        heard.retain(|(k, _)| !verdicts[*k].doubted);
+        heard.retain(|(k, _)| verdicts[*k].doubted.is_none());
     }
 
     /// The survivor that counts most: a preferred one before others, then the surest; the last best one if it is as good.

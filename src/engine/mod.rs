@@ -30,7 +30,7 @@ mod tests;
 
 use decision::Verdict;
 use estimate::Prior;
-use filter::{Filter, Reading};
+use filter::{Filter, MEMORY, Reading};
 use oscillator::Oscillator;
 use passage::{Passage, Silence};
 use poll::{Paced, Pacing, Turns};
@@ -111,8 +111,8 @@ struct SourceState {
     /// Whether it survived the last cycle, and whether it was the best then.
     survived: bool,
     was_best: bool,
-    /// Whether it was found to creep, and has not shown since that it does not.
-    doubted: bool,
+    /// When it was last found to creep, if it has not shown since that it does not.
+    doubted: Option<Raw>,
     pacing: Pacing,
 }
 
@@ -191,6 +191,7 @@ impl Engine {
         for state in &mut self.sources {
             state.filter = Filter::default();
             state.pacing = Pacing::default();
+            state.doubted = None;
         }
         self.last_decision = None;
         self.unbroken_since = now;
@@ -268,6 +269,9 @@ impl Engine {
             return Some(self.undecided(at, NoDecision::LeapSecond));
         }
 
+        for state in &mut self.sources {
+            state.doubted = state.doubted.filter(|found| at - *found < MEMORY);
+        }
         let prior = self.oscillator.prior();
         let readings: Vec<Option<Reading>> = self
             .sources
@@ -288,6 +292,9 @@ impl Engine {
                 // Not `now`: what a cycle makes of its samples must not depend on when it was called. The rate may be another as well.
                 self.oscillator.distrust();
                 self.begin_anew(at);
+                for verdict in &mut verdicts {
+                    verdict.doubted = None;
+                }
                 Err(NoDecision::Stepped { operators })
             }
             None if self.waits_for_answers(at, &readings, &mut verdicts) => {

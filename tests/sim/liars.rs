@@ -196,6 +196,38 @@ fn a_source_that_creeps_is_not_heard_before_it_has_moved_the_offset_by_two_milli
 }
 
 #[test]
+fn who_crept_once_counts_again_when_another_is_wrong() {
+    simulate(
+        "one crept, then another +1 s",
+        0..3,
+        |random| {
+            let mut upstreams: Vec<_> = (0..3)
+                .map(|_| Path::of(10.0, 10.0))
+                .map(Upstream::honest)
+                .collect();
+            upstreams[0].server.episodes.push(Episode {
+                from_s: 1_800.0,
+                to_s: 2_400.0,
+                lie: CREEPING,
+            });
+            upstreams[2].server.episodes.push(Episode {
+                from_s: 2_500.0,
+                to_s: f64::INFINITY,
+                lie: Lie::Constant(Span::from_secs(1)),
+            });
+            world(2.5, &Habits::usual(random), upstreams, random)
+        },
+        |seen| {
+            // While the one that crept contradicts its own past, nobody knows.
+            let decided = seen.between(3_600.0, 9_000.0).count();
+            assert!(decided > 300, "{decided} of 337");
+            let worst = worst(seen.between(3_600.0, 9_000.0));
+            assert!(worst < 0.01, "{worst}");
+        },
+    );
+}
+
+#[test]
 fn a_clock_that_jumps_about_is_no_help_and_no_harm() {
     simulate(
         "three honest, one jumps by 5 s",

@@ -89,7 +89,7 @@ impl Engine {
                 operator: &self.settings.sources[*k].operator,
                 bound: reading.fit.bound,
                 rates: reading.fit.rates,
-                coarse: self.settings.sources[*k].coarse,
+                coarse: self.is_coarse(*k, reading),
                 doubted: verdicts[*k].doubted.is_some(),
             })
             .collect();
@@ -129,13 +129,6 @@ impl Engine {
                 Tally::Survivor
             };
         }
-        let last = self.last_decision;
-        if !survivors
-            .iter()
-            .any(|(_, reading, _)| last.is_none_or(|last| reading.newest > last))
-        {
-            return Err(NoDecision::NothingNew);
-        }
         let decision = combined(
             at,
             &survivors,
@@ -143,6 +136,19 @@ impl Engine {
             self.common_rates(&candidates),
         )
         .ok_or(NoDecision::NoCandidates)?;
+        for (k, reading) in &candidates {
+            // What the majority holds may be wide, and its middle far from the best guess.
+            if let Some(Reason::OffTheMajority { by }) = &mut verdicts[*k].reason {
+                *by = reading.estimate.theta - decision.theta;
+            }
+        }
+        let last = self.last_decision;
+        if !survivors
+            .iter()
+            .any(|(_, reading, _)| last.is_none_or(|last| reading.newest > last))
+        {
+            return Err(NoDecision::NothingNew);
+        }
         Ok(Decision {
             leap: self.warning(at + decision.theta, &candidates, verdicts),
             ..decision
@@ -163,6 +169,11 @@ impl Engine {
         leap::warning(said, self.leap_list.and_then(|list| list.says(now)))
     }
 
+    /// Whether the source tells whole seconds only, by its kind or by what it told.
+    fn is_coarse(&self, k: usize, reading: &Reading) -> bool {
+        self.settings.sources[k].coarse || reading.whole
+    }
+
     /// The truechimers (marked as outliers so far) that survive clustering. Coarse ones only if there are no others.
     fn cluster<'a>(
         &self,
@@ -171,18 +182,22 @@ impl Engine {
         verdicts: &mut [Verdict],
         bound: Bound,
     ) -> Vec<(usize, &'a Reading, Member)> {
-        let is_coarse = |k: usize| self.settings.sources[k].coarse;
         let mut heard: Vec<(usize, &Reading)> = candidates
             .iter()
             .filter(|(k, _)| verdicts[*k].tally == Tally::Outlier)
             .copied()
             .collect();
-        if heard.iter().any(|(k, _)| !is_coarse(*k)) {
-            for (k, _) in heard.extract_if(.., |(k, _)| is_coarse(*k)) {
+        let operators: BTreeSet<&str> = heard
+            .iter()
+            .map(|(k, _)| self.settings.sources[*k].operator.as_str())
+            .collect();
+        let is_coarse = |(k, reading): &(usize, &Reading)| self.is_coarse(*k, reading);
+        if !heard.iter().all(is_coarse) {
+            for (k, _) in heard.extract_if(.., |heard| is_coarse(heard)) {
                 verdicts[k].reason = Some(Reason::WholeSeconds);
             }
         }
-        self.without_creeping(at, &mut heard, verdicts);
+        self.without_creeping(at, operators.len(), &mut heard, verdicts);
         let members: Vec<Member> = heard
             .iter()
             .map(|&(k, reading)| Member {
@@ -216,10 +231,11 @@ impl Engine {
             .collect()
     }
 
-    /// Leaves out those that see another rate of the one oscillator than most.
+    /// Leaves out those that see another rate of the one oscillator than most of the `operators` that have a truechimer.
     fn without_creeping(
         &self,
         at: Raw,
+        operators: usize,
         heard: &mut Vec<(usize, &Reading)>,
         verdicts: &mut [Verdict],
     ) {
@@ -234,7 +250,7 @@ impl Engine {
                 prefer: self.settings.sources[*k].prefer,
             })
             .collect();
-        for ((k, _), creeping) in heard.iter().zip(cluster::creeping(&seen)) {
+        for ((k, _), creeping) in heard.iter().zip(cluster::creeping(&seen, operators)) {
             let before = verdicts[*k].doubted;
             verdicts[*k].doubted =
                 creeping.and_then(|creeping| if creeping.found { Some(at) } else { before });

@@ -69,7 +69,7 @@ pub struct SourceSettings {
     pub prefer: bool,
     /// Whether it is measured only.
     pub noselect: bool,
-    /// Whether it tells whole seconds only (`http-date`).
+    /// Whether it is of a kind that tells whole seconds only (`http-date`). Another that does so is found out by its replies.
     pub coarse: bool,
 }
 

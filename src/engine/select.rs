@@ -22,7 +22,7 @@ pub struct Candidate<'a> {
     pub bound: Bound,
     /// How fast it says that θ changes.
     pub rates: Interval<Rate>,
-    /// Whether it tells whole seconds only (`http-date`).
+    /// Whether it tells whole seconds only.
     pub coarse: bool,
     /// Whether it was found to creep.
     pub doubted: bool,

@@ -413,6 +413,47 @@ fn coarse_sources_do_not_dilute_a_precise_one() {
     assert_eq!(tallies(&alone.cycle(at(16)).expect("ends")), "?*+");
 }
 
+/// What a server tells that rounds its seconds, and of which that is not known, when its clock is by `theta_ms` ahead of a whole one.
+fn whole_second(seconds: i64, theta_ms: i64) -> Report {
+    let sent = at(seconds) - Span::from_millis(20);
+    let told = (at(seconds) + Theta::from_nanos(theta_ms * 1_000_000)).as_nanos();
+    let told = Utc::from_secs((told + 500_000_000).div_euclid(1_000_000_000));
+    let (from, to) = (told - Span::from_millis(500), told + Span::from_secs(1));
+    Report::Sample(Exchange::new(sent, at(seconds), to, from, None).expect("possible"))
+}
+
+#[test]
+fn who_tells_whole_seconds_is_coarse_whatever_its_kind() {
+    let mut engine = engine_of(&["a", "text"]);
+    engine.report(SourceId(0), sample(10, 0));
+    engine.report(SourceId(1), whole_second(10, 0));
+    let snapshot = engine.cycle(at(16)).expect("ends");
+    assert_eq!(tallies(&snapshot), "*-");
+    assert_eq!(snapshot.sources[1].reason, Some(Reason::WholeSeconds));
+    // It votes as such: 1.3 s are possible for one that rounds.
+    engine.report(SourceId(0), sample(26, 1_300));
+    let snapshot = engine.cycle(at(32)).expect("ends");
+    assert_eq!(tallies(&snapshot), "*-");
+}
+
+#[test]
+fn how_far_off_a_falseticker_is_is_told_from_what_was_decided() {
+    let mut engine = engine_of(&["date", "other-date", "third-date", "ahead"]);
+    for id in 0..3 {
+        engine.report(SourceId(id), whole_second(10, 100));
+    }
+    engine.report(SourceId(3), sample(10, 3_000));
+    let snapshot = engine.cycle(at(16)).expect("ends");
+    assert!(tallies(&snapshot).ends_with('x'), "{}", tallies(&snapshot));
+    let theta = snapshot.outcome.expect("decided").theta;
+    let ahead = snapshot.sources[3].reading.expect("a reading");
+    let by = ahead.estimate.theta - theta;
+    assert_eq!(
+        snapshot.sources[3].reason,
+        Some(Reason::OffTheMajority { by })
+    );
+}
+
 #[test]
 fn a_decision_is_carried_on_at_the_common_rate() {
     let mut engine = engine_of(&["only"]);

@@ -228,6 +228,29 @@ fn who_crept_once_counts_again_when_another_is_wrong() {
 }
 
 #[test]
+fn who_rounds_to_whole_seconds_does_not_lead_those_who_tell_more() {
+    simulate(
+        "two honest, one rounds its seconds",
+        0..3,
+        |random| {
+            let mut upstreams: Vec<_> = (0..3)
+                .map(|_| Path::of(10.0, 10.0))
+                .map(Upstream::honest)
+                .collect();
+            // Of a kind that may tell more.
+            upstreams[2].server.digits = 0;
+            upstreams[2].server.rounds = true;
+            world(1.0, &Habits::usual(random), upstreams, random)
+        },
+        |seen| {
+            let error = rms(seen.between(600.0, 3_600.0));
+            assert!(error < 0.000_3, "{error}");
+            assert_eq!(seen.survived[2], 0);
+        },
+    );
+}
+
+#[test]
 fn a_clock_that_jumps_about_is_no_help_and_no_harm() {
     simulate(
         "three honest, one jumps by 5 s",

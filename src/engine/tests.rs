@@ -370,6 +370,26 @@ fn a_doubt_ends_an_hour_after_it_was_last_found_and_with_all_history() {
 }
 
 #[test]
+fn two_that_creep_convict_nobody_by_rate_where_most_operators_tell_whole_seconds() {
+    let mut sources: Vec<_> = ["a", "creeps", "creeps-too", "date", "other-date"]
+        .map(source)
+        .into();
+    sources[3].coarse = true;
+    sources[4].coarse = true;
+    let mut engine = engine(sources);
+    for cycle in 1..50 {
+        let gained = cycle * 16 / 50;
+        let snapshot = cycle_with(&mut engine, cycle * 16, &[0, gained, gained, 0, 0]);
+        for source in &snapshot.sources {
+            assert!(
+                !matches!(source.reason, Some(Reason::Creeps { .. })),
+                "{source:?} in cycle {cycle}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_noselect_source_is_measured_only() {
     let mut sources = vec![source("a"), source("watched")];
     sources[1].noselect = true;

@@ -187,11 +187,11 @@ impl Engine {
         self.passed = None;
     }
 
+    /// Who was found to creep goes on to do so while the machine sleeps: a doubt does not go with history, but by itself.
     fn begin_anew(&mut self, now: Raw) {
         for state in &mut self.sources {
             state.filter = Filter::default();
             state.pacing = Pacing::default();
-            state.doubted = None;
         }
         self.last_decision = None;
         self.unbroken_since = now;
@@ -292,9 +292,6 @@ impl Engine {
                 // Not `now`: what a cycle makes of its samples must not depend on when it was called. The rate may be another as well.
                 self.oscillator.distrust();
                 self.begin_anew(at);
-                for verdict in &mut verdicts {
-                    verdict.doubted = None;
-                }
                 Err(NoDecision::Stepped { operators })
             }
             None if self.waits_for_answers(at, &readings, &mut verdicts) => {

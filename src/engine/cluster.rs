@@ -55,10 +55,20 @@ pub struct Seen<'a> {
     pub prefer: bool,
 }
 
-/// For each truechimer, how much faster than the others it runs if it is not heard since it does not see the rate that most operators
-/// see. Each operator has one word, that of its surest source. When there is no rate that most see (of two nobody knows which one is
-/// right), who was found to creep before is still not heard.
-pub fn creeping(seen: &[Seen]) -> Vec<Option<f64>> {
+/// Why a truechimer is not heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Creeping {
+    /// How much faster than the others it runs.
+    pub by: f64,
+    /// Whether that was found just now, or it merely has not shown since that it does not.
+    pub found: bool,
+}
+
+/// For each truechimer, whether it is not heard since it does not see the rate that most operators see. Each operator has one word,
+/// that of its surest source; of the `operators` in all, those that are not among `seen` have no word on the rate, and a majority is one
+/// of all nevertheless. When there is no rate that most see (of two nobody knows which one is right), who was found to creep before is
+/// still not heard.
+pub fn creeping(seen: &[Seen], operators: usize) -> Vec<Option<Creeping>> {
     let mut surest: BTreeMap<&str, &Seen> = BTreeMap::new();
     for seen in seen {
         let of_operator = surest.entry(seen.operator).or_insert(seen);
@@ -66,7 +76,7 @@ pub fn creeping(seen: &[Seen]) -> Vec<Option<f64>> {
             *of_operator = seen;
         }
     }
-    let operators = surest.len();
+    let operators = operators.max(surest.len());
     let known = surest.into_values().filter(|seen| seen.sigma <= RATE_KNOWN);
     let mut rates: Vec<&Seen> = known.collect();
     rates.sort_by(|a, b| a.rate.total_cmp(&b.rate));
@@ -93,7 +103,12 @@ pub fn creeping(seen: &[Seen]) -> Vec<Option<f64>> {
     let surest = heard.min_by(|a, b| a.sigma.total_cmp(&b.sigma));
     let reference = common.copied().or(surest).map_or(0.0, |seen| seen.rate);
     seen.iter()
-        .map(|seen| (is_anybody && !is_heard(seen)).then_some(seen.rate - reference))
+        .map(|seen| {
+            (is_anybody && !is_heard(seen)).then(|| Creeping {
+                by: seen.rate - reference,
+                found: common.is_some_and(|median| !agrees(seen, median)),
+            })
+        })
         .collect()
 }
 
@@ -147,7 +162,7 @@ mod tests {
     }
 
     fn agreeing(seen: &[Seen]) -> Vec<bool> {
-        creeping(seen).iter().map(Option::is_none).collect()
+        creeping(seen, 0).iter().map(Option::is_none).collect()
     }
 
     #[test]
@@ -171,9 +186,13 @@ mod tests {
             seen("c", 32.0, 0.5),
         );
         assert_eq!(agreeing(&[a, c, b]), [true, false, true]);
-        let by = creeping(&[a, c, b])[1].expect("it creeps");
-        assert!((by - 19e-6).abs() < 1e-9, "19 ppm faster than the median");
+        let creeps = creeping(&[a, c, b], 3)[1].expect("it creeps");
+        assert!((creeps.by - 19e-6).abs() < 1e-9, "19 ppm above the median");
+        assert!(creeps.found);
         assert_eq!(agreeing(&[a, c]), [true, true]);
+        // Two of four are not most of them.
+        let of_four = creeping(&[a, c, b], 4);
+        assert!(of_four.iter().all(Option::is_none));
         let unsure = seen("c", 32.0, 6.0);
         assert_eq!(agreeing(&[a, b, unsure]), [true; 3]);
         let doubted = Seen {
@@ -181,6 +200,8 @@ mod tests {
             ..unsure
         };
         assert_eq!(agreeing(&[a, b, doubted]), [true, true, false]);
+        let not_yet = creeping(&[a, b, doubted], 3)[2].expect("it may creep still");
+        assert!(!not_yet.found);
         let regained = Seen {
             doubted: true,
             ..seen("c", 12.2, 0.3)

@@ -31,12 +31,12 @@ const LOYALTY: f64 = 0.8;
 pub(super) struct Verdict {
     pub(super) tally: Tally,
     pub(super) reason: Option<Reason>,
-    /// Whether it was found to creep, and has not shown since that it does not.
-    pub(super) doubted: bool,
+    /// When it was last found to creep, if it has not shown since that it does not.
+    pub(super) doubted: Option<Raw>,
 }
 
 impl Verdict {
-    pub(super) fn unusable(why: Unusable, doubted: bool) -> Self {
+    pub(super) fn unusable(why: Unusable, doubted: Option<Raw>) -> Self {
         Self {
             tally: Tally::Unusable(why),
             reason: None,
@@ -90,8 +90,8 @@ impl Engine {
                 operator: &self.settings.sources[*k].operator,
                 bound: reading.fit.bound,
                 rates: reading.fit.rates,
-                coarse: self.settings.sources[*k].coarse,
-                doubted: verdicts[*k].doubted,
+                coarse: self.is_coarse(*k, reading),
+                doubted: verdicts[*k].doubted.is_some(),
             })
             .collect();
         let selection = select::select(&voters).ok_or_else(|| NoDecision::NoMajority {
@@ -118,7 +118,7 @@ impl Engine {
             return Err(NoDecision::TooUncertain { half_width });
         }
 
-        let survivors = self.cluster(&candidates, verdicts, selection.bound);
+        let survivors = self.cluster(at, &candidates, verdicts, selection.bound);
         let best = self.best_of(&survivors);
         let preferred = survivors.iter().any(|(.., member)| member.prefer);
         for (k, _, member) in &survivors {
@@ -130,13 +130,6 @@ impl Engine {
                 Tally::Survivor
             };
         }
-        let last = self.last_decision;
-        if !survivors
-            .iter()
-            .any(|(_, reading, _)| last.is_none_or(|last| reading.newest > last))
-        {
-            return Err(NoDecision::NothingNew);
-        }
         let decision = combined(
             at,
             &survivors,
@@ -144,6 +137,19 @@ impl Engine {
             self.common_rates(&candidates),
         )
         .ok_or(NoDecision::NoCandidates)?;
+        for (k, reading) in &candidates {
+            // What the majority holds may be wide, and its middle far from the best guess.
+            if let Some(Reason::OffTheMajority { by }) = &mut verdicts[*k].reason {
+                *by = reading.estimate.theta - decision.theta;
+            }
+        }
+        let last = self.last_decision;
+        if !survivors
+            .iter()
+            .any(|(_, reading, _)| last.is_none_or(|last| reading.newest > last))
+        {
+            return Err(NoDecision::NothingNew);
+        }
         Ok(Decision {
             leap: self.warning(at + decision.theta, &candidates, verdicts),
             ..decision
@@ -186,25 +192,35 @@ impl Engine {
         (straddles && (is_warned || is_listed)).then_some(passage)
     }
 
+    /// Whether the source tells whole seconds only, by its kind or by what it told.
+    fn is_coarse(&self, k: usize, reading: &Reading) -> bool {
+        self.settings.sources[k].coarse || reading.whole
+    }
+
     /// The truechimers (marked as outliers so far) that survive clustering. Coarse ones only if there are no others.
     fn cluster<'a>(
         &self,
+        at: Raw,
         candidates: &[(usize, &'a Reading)],
         verdicts: &mut [Verdict],
         bound: Bound,
     ) -> Vec<(usize, &'a Reading, Member)> {
-        let is_coarse = |k: usize| self.settings.sources[k].coarse;
         let mut heard: Vec<(usize, &Reading)> = candidates
             .iter()
             .filter(|(k, _)| verdicts[*k].tally == Tally::Outlier)
             .copied()
             .collect();
-        if heard.iter().any(|(k, _)| !is_coarse(*k)) {
-            for (k, _) in heard.extract_if(.., |(k, _)| is_coarse(*k)) {
+        let operators: BTreeSet<&str> = heard
+            .iter()
+            .map(|(k, _)| self.settings.sources[*k].operator.as_str())
+            .collect();
+        let is_coarse = |(k, reading): &(usize, &Reading)| self.is_coarse(*k, reading);
+        if !heard.iter().all(is_coarse) {
+            for (k, _) in heard.extract_if(.., |heard| is_coarse(heard)) {
                 verdicts[k].reason = Some(Reason::WholeSeconds);
             }
         }
-        self.without_creeping(&mut heard, verdicts);
+        self.without_creeping(at, operators.len(), &mut heard, verdicts);
         let members: Vec<Member> = heard
             .iter()
             .map(|&(k, reading)| Member {
@@ -238,8 +254,14 @@ impl Engine {
             .collect()
     }
 
-    /// Leaves out those that see another rate of the one oscillator than most.
-    fn without_creeping(&self, heard: &mut Vec<(usize, &Reading)>, verdicts: &mut [Verdict]) {
+    /// Leaves out those that see another rate of the one oscillator than most of the `operators` that have a truechimer.
+    fn without_creeping(
+        &self,
+        at: Raw,
+        operators: usize,
+        heard: &mut Vec<(usize, &Reading)>,
+        verdicts: &mut [Verdict],
+    ) {
         let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
         let seen: Vec<Seen> = heard
             .iter()
@@ -247,17 +269,19 @@ impl Engine {
                 operator: &self.settings.sources[*k].operator,
                 rate: slope(reading.estimate.rate),
                 sigma: slope(reading.estimate.rate_error),
-                doubted: verdicts[*k].doubted,
+                doubted: verdicts[*k].doubted.is_some(),
                 prefer: self.settings.sources[*k].prefer,
             })
             .collect();
-        for ((k, _), faster) in heard.iter().zip(cluster::creeping(&seen)) {
-            verdicts[*k].doubted = faster.is_some();
-            verdicts[*k].reason = faster.map(|by| Reason::Creeps {
-                by: Rate::from_ppt((by * 1e12).round() as i64),
+        for ((k, _), creeping) in heard.iter().zip(cluster::creeping(&seen, operators)) {
+            let before = verdicts[*k].doubted;
+            verdicts[*k].doubted =
+                creeping.and_then(|creeping| if creeping.found { Some(at) } else { before });
+            verdicts[*k].reason = creeping.map(|creeping| Reason::Creeps {
+                by: Rate::from_ppt((creeping.by * 1e12).round() as i64),
             });
         }
-        heard.retain(|(k, _)| !verdicts[*k].doubted);
+        heard.retain(|(k, _)| verdicts[*k].doubted.is_none());
     }
 
     /// The survivor that counts most: a preferred one before others, then the surest; the last best one if it is as good.

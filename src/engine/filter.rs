@@ -21,6 +21,10 @@ pub const MEMORY: Span = Span::from_secs(3_600);
 /// against 256, for three times the cost; sources that are asked every 4 s or less often are remembered for the hour.
 pub const CAPACITY: usize = 1_024;
 
+/// So many of the newest exchanges tell whether whole seconds are all that a server tells. One alone may do so by chance, where the
+/// noughts at the end of a number are left out.
+const TELLING: usize = 4;
+
 /// The exchanges of one source, in the order in which they were completed.
 #[derive(Debug, Default)]
 pub struct Filter {
@@ -48,6 +52,8 @@ pub struct Reading {
     pub delay: Span,
     /// What it last said of leap seconds, if anything.
     pub leap: Option<Leap>,
+    /// Whether all of its newest exchanges tell whole seconds only.
+    pub whole: bool,
     /// How many exchanges were dropped just now because no line fits them and the newer ones.
     pub misfits: usize,
 }
@@ -109,7 +115,7 @@ impl Filter {
         })?;
         let heard = self.heard.range(..self.hulled);
         let newest = *heard.clone().next_back()?;
-        let (estimate, detour) = Estimate::along(heard, &fit, prior, self.detour, at)?;
+        let (estimate, detour) = Estimate::along(heard.clone(), &fit, prior, self.detour, at)?;
         // Only what is new teaches: how often it is read does not matter.
         if self.known_by.replace(newest.received()) != Some(newest.received()) {
             self.detour = detour;
@@ -120,6 +126,10 @@ impl Filter {
             newest: newest.received(),
             delay: newest.delay(),
             leap: newest.leap(),
+            whole: heard
+                .rev()
+                .take(TELLING)
+                .all(|exchange| exchange.whole() > Span::ZERO),
             misfits,
         })
     }
@@ -214,6 +224,31 @@ mod tests {
         filter.add(exchange(0, 5));
         assert!(filter.read(at(3_600), Prior::default()).is_some());
         assert!(filter.read(at(3_601), Prior::default()).is_none());
+    }
+
+    #[test]
+    fn who_tells_whole_seconds_every_time_tells_no_more() {
+        let whole = |second: i64| {
+            let sent = at(second);
+            let stamp = sent + Theta::from_nanos(0);
+            let later = stamp + Span::from_secs(1);
+            Exchange::new(sent, sent + Span::from_millis(2), later, stamp, None).expect("possible")
+        };
+        let says = |filter: &mut Filter, second| {
+            let reading = filter.read(at(second), Prior::default());
+            reading.expect("some are there").whole
+        };
+        let mut filter = Filter::default();
+        filter.add(exchange(0, 0));
+        assert!(!says(&mut filter, 1));
+        for second in 2..5 {
+            filter.add(whole(second));
+        }
+        assert!(!says(&mut filter, 5));
+        filter.add(whole(6));
+        assert!(says(&mut filter, 7));
+        filter.add(exchange(8, 0));
+        assert!(!says(&mut filter, 9));
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod tests;
 
 use decision::Verdict;
 use estimate::Prior;
-use filter::{Filter, Reading};
+use filter::{Filter, MEMORY, Reading};
 use oscillator::Oscillator;
 use passage::{Passage, Silence};
 use poll::{Paced, Pacing, Turns};
@@ -70,7 +70,7 @@ pub struct SourceSettings {
     pub prefer: bool,
     /// Whether it is measured only.
     pub noselect: bool,
-    /// Whether it tells whole seconds only (`http-date`).
+    /// Whether it is of a kind that tells whole seconds only (`http-date`). Another that does so is found out by its replies.
     pub coarse: bool,
 }
 
@@ -114,8 +114,8 @@ struct SourceState {
     /// Whether it survived the last cycle, and whether it was the best then.
     survived: bool,
     was_best: bool,
-    /// Whether it was found to creep, and has not shown since that it does not.
-    doubted: bool,
+    /// When it was last found to creep, if it has not shown since that it does not.
+    doubted: Option<Raw>,
     pacing: Pacing,
 }
 
@@ -191,6 +191,7 @@ impl Engine {
         self.passed = None;
     }
 
+    /// Who was found to creep goes on to do so while the machine sleeps: a doubt does not go with history, but by itself.
     fn begin_anew(&mut self, now: Raw) {
         for state in &mut self.sources {
             state.filter = Filter::default();
@@ -272,6 +273,9 @@ impl Engine {
             return Some(self.undecided(at, NoDecision::LeapSecond));
         }
 
+        for state in &mut self.sources {
+            state.doubted = state.doubted.filter(|found| at - *found < MEMORY);
+        }
         let prior = self.oscillator.prior();
         let readings: Vec<Option<Reading>> = self
             .sources

@@ -11,7 +11,8 @@ use super::time::{Rate, Span};
 pub enum Reason {
     /// Its bound has nothing in common with what the majority holds.
     OffTheMajority {
-        /// How far the middle of its bound is from the middle of that; positive if its clock is ahead.
+        /// How far its estimate is from what was decided, or, where nothing was, the middle of its bound from the middle of what the
+        /// majority holds; positive if its clock is ahead.
         by: Span,
     },
     /// The rate of the oscillator cannot be the one that it shows: its clock runs at another speed than those of the majority.

@@ -22,7 +22,7 @@ pub struct Candidate<'a> {
     pub bound: Bound,
     /// How fast it says that θ changes.
     pub rates: Interval<Rate>,
-    /// Whether it tells whole seconds only (`http-date`).
+    /// Whether it tells whole seconds only.
     pub coarse: bool,
     /// Whether it was found to creep.
     pub doubted: bool,
@@ -45,18 +45,26 @@ pub struct Selection {
 /// the majority allows is no truechimer, wherever its bound lies.
 ///
 /// Where the majority is decides on the estimate, and a few that creep together find company in it among those who know the time
-/// less well, one more of these at a time. So those that are doubted are not asked as long as the others are the majority. The
-/// bound is what is proven, by all votes: a doubt proves nothing.
+/// less well, one more of these at a time. So those that are doubted are not asked as long as the others are the majority and find
+/// one among themselves; if they do not, they are no judges of anybody, and all are asked. The bound is what is proven, by all votes:
+/// a doubt proves nothing.
 pub fn select(candidates: &[Candidate]) -> Option<Selection> {
     let votes = votes(candidates.iter());
     let unsuspected = self::votes(candidates.iter().filter(|candidate| !candidate.doubted));
-    let asked = if 2 * unsuspected.len() > votes.len() {
-        &unsuspected
-    } else {
-        &votes
-    };
+    let without_doubt = (2 * unsuspected.len() > votes.len())
+        .then(|| select_by(&unsuspected, &votes, candidates))
+        .flatten();
+    without_doubt.or_else(|| select_by(&votes, &votes, candidates))
+}
+
+/// What follows when the majority is that of `asked`.
+fn select_by(
+    asked: &[Vote<Theta>],
+    votes: &[Vote<Theta>],
+    candidates: &[Candidate],
+) -> Option<Selection> {
     let rates = of_honest_majority(&rate_votes(candidates));
-    let (majority, bound) = (majority(asked)?, of_honest_majority(&votes)?);
+    let (majority, bound) = (majority(asked)?, of_honest_majority(votes)?);
     let objections: Vec<Option<Reason>> = candidates
         .iter()
         .map(|candidate| candidate.objection(&majority, rates.as_ref()))
@@ -332,6 +340,27 @@ mod tests {
         // What is published as certain does not depend on it.
         let bound = |doubted| select(&all(doubted)).expect("a majority").bound;
         assert_eq!(bound(false), bound(true));
+    }
+
+    #[test]
+    fn who_is_doubted_is_asked_as_well_when_the_others_have_no_majority() {
+        let doubted = |candidate| Candidate {
+            doubted: true,
+            ..candidate
+        };
+        let (a, b, wrong) = (
+            candidate("a", 0, 10),
+            candidate("b", 2, 12),
+            candidate("c", 1_000, 1_010),
+        );
+        let selection = select(&[doubted(a), b, wrong]).expect("two of three");
+        assert_eq!(selection.truechimers(), [true, true, false]);
+        // The others have one, but it is not that of all.
+        let (d, wrong_too) = (candidate("d", 1, 11), candidate("e", 1_001, 1_011));
+        let all = [doubted(a), doubted(b), d, wrong, wrong_too];
+        let selection = select(&all).expect("three of five");
+        assert_eq!(selection.truechimers(), [true, true, true, false, false]);
+        assert_eq!(select(&[doubted(a), wrong]), None);
     }
 
     #[test]

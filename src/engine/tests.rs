@@ -348,6 +348,37 @@ fn who_stands_apart_or_creeps_is_told_by_how_much() {
 }
 
 #[test]
+fn a_doubt_outlives_history_and_ends_an_hour_after_it_was_last_found() {
+    let mut engine = engine_of(&["a", "crept"]);
+    engine.sources[1].doubted = Some(at(16));
+    engine.forget(at(17));
+    assert_eq!(tallies(&cycle_with(&mut engine, 32, &[0, 0])), "*-");
+    engine.forget(at(3_590));
+    assert_eq!(tallies(&cycle_with(&mut engine, 3_600, &[0, 0])), "*-");
+    assert_eq!(tallies(&cycle_with(&mut engine, 3_616, &[0, 0])), "*+");
+}
+
+#[test]
+fn two_that_creep_convict_nobody_by_rate_where_most_operators_tell_whole_seconds() {
+    let mut sources: Vec<_> = ["a", "creeps", "creeps-too", "date", "other-date"]
+        .map(source)
+        .into();
+    sources[3].coarse = true;
+    sources[4].coarse = true;
+    let mut engine = engine(sources);
+    for cycle in 1..50 {
+        let gained = cycle * 16 / 50;
+        let snapshot = cycle_with(&mut engine, cycle * 16, &[0, gained, gained, 0, 0]);
+        for source in &snapshot.sources {
+            assert!(
+                !matches!(source.reason, Some(Reason::Creeps { .. })),
+                "{source:?} in cycle {cycle}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_noselect_source_is_measured_only() {
     let mut sources = vec![source("a"), source("watched")];
     sources[1].noselect = true;
@@ -389,6 +420,47 @@ fn coarse_sources_do_not_dilute_a_precise_one() {
     alone.report(SourceId(1), sample(10, 300));
     alone.report(SourceId(2), sample(10, 310));
     assert_eq!(tallies(&alone.cycle(at(16)).expect("ends")), "?*+");
+}
+
+/// What a server tells that rounds its seconds, and of which that is not known, when its clock is by `theta_ms` ahead of a whole one.
+fn whole_second(seconds: i64, theta_ms: i64) -> Report {
+    let sent = at(seconds) - Span::from_millis(20);
+    let told = (at(seconds) + Theta::from_nanos(theta_ms * 1_000_000)).as_nanos();
+    let told = Utc::from_secs((told + 500_000_000).div_euclid(1_000_000_000));
+    let (from, to) = (told - Span::from_millis(500), told + Span::from_secs(1));
+    Report::Sample(Exchange::new(sent, at(seconds), to, from, None).expect("possible"))
+}
+
+#[test]
+fn who_tells_whole_seconds_is_coarse_whatever_its_kind() {
+    let mut engine = engine_of(&["a", "text"]);
+    engine.report(SourceId(0), sample(10, 0));
+    engine.report(SourceId(1), whole_second(10, 0));
+    let snapshot = engine.cycle(at(16)).expect("ends");
+    assert_eq!(tallies(&snapshot), "*-");
+    assert_eq!(snapshot.sources[1].reason, Some(Reason::WholeSeconds));
+    // It votes as such: 1.3 s are possible for one that rounds.
+    engine.report(SourceId(0), sample(26, 1_300));
+    let snapshot = engine.cycle(at(32)).expect("ends");
+    assert_eq!(tallies(&snapshot), "*-");
+}
+
+#[test]
+fn how_far_off_a_falseticker_is_is_told_from_what_was_decided() {
+    let mut engine = engine_of(&["date", "other-date", "third-date", "ahead"]);
+    for id in 0..3 {
+        engine.report(SourceId(id), whole_second(10, 100));
+    }
+    engine.report(SourceId(3), sample(10, 3_000));
+    let snapshot = engine.cycle(at(16)).expect("ends");
+    assert!(tallies(&snapshot).ends_with('x'), "{}", tallies(&snapshot));
+    let theta = snapshot.outcome.expect("decided").theta;
+    let ahead = snapshot.sources[3].reading.expect("a reading");
+    let by = ahead.estimate.theta - theta;
+    assert_eq!(
+        snapshot.sources[3].reason,
+        Some(Reason::OffTheMajority { by })
+    );
 }
 
 #[test]

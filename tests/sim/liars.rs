@@ -196,6 +196,61 @@ fn a_source_that_creeps_is_not_heard_before_it_has_moved_the_offset_by_two_milli
 }
 
 #[test]
+fn who_crept_once_counts_again_when_another_is_wrong() {
+    simulate(
+        "one crept, then another +1 s",
+        0..3,
+        |random| {
+            let mut upstreams: Vec<_> = (0..3)
+                .map(|_| Path::of(10.0, 10.0))
+                .map(Upstream::honest)
+                .collect();
+            upstreams[0].server.episodes.push(Episode {
+                from_s: 1_800.0,
+                to_s: 2_400.0,
+                lie: CREEPING,
+            });
+            upstreams[2].server.episodes.push(Episode {
+                from_s: 2_500.0,
+                to_s: f64::INFINITY,
+                lie: Lie::Constant(Span::from_secs(1)),
+            });
+            world(2.5, &Habits::usual(random), upstreams, random)
+        },
+        |seen| {
+            // As long as it remembers how it crept, the rate that it proves is another than that of both others.
+            let decided = seen.between(6_200.0, 9_000.0).count();
+            assert!(decided > 170, "{decided} of 175");
+            let worst = worst(seen.between(6_200.0, 9_000.0));
+            assert!(worst < 0.01, "{worst}");
+        },
+    );
+}
+
+#[test]
+fn who_rounds_to_whole_seconds_does_not_lead_those_who_tell_more() {
+    simulate(
+        "two honest, one rounds its seconds",
+        0..3,
+        |random| {
+            let mut upstreams: Vec<_> = (0..3)
+                .map(|_| Path::of(10.0, 10.0))
+                .map(Upstream::honest)
+                .collect();
+            // Of a kind that may tell more.
+            upstreams[2].server.digits = 0;
+            upstreams[2].server.rounds = true;
+            world(1.0, &Habits::usual(random), upstreams, random)
+        },
+        |seen| {
+            let error = rms(seen.between(600.0, 3_600.0));
+            assert!(error < 0.000_3, "{error}");
+            assert_eq!(seen.survived[2], 0);
+        },
+    );
+}
+
+#[test]
 fn a_clock_that_jumps_about_is_no_help_and_no_harm() {
     simulate(
         "three honest, one jumps by 5 s",

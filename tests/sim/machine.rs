@@ -103,7 +103,11 @@ impl<'a> Machine<'a> {
                 Poller {
                     upstream: upstream.clone(),
                     source: Source::new(pace, first, random.bits()),
-                    pace,
+                    // The source finds out by the replies.
+                    pace: Pace {
+                        coarse: upstream.coarse || upstream.server.digits == 0,
+                        ..pace
+                    },
                     turn: first,
                     waits_until: first,
                     asked: None,

@@ -128,6 +128,7 @@ fn reading(newest: Raw, heard: &Heard) -> Reading {
             rate_error: Rate::from_ppb(heard.rate_error_ppb),
             jitter: Span::ZERO,
         },
+        whole: false,
         newest,
         delay: apart,
         leap: None,

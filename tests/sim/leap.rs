@@ -151,8 +151,19 @@ fn after_a_leap_second_nobody_is_asked_more_often_than_before() {
                     };
                     let (before, after) = (asked(MIDNIGHT_S - 300.0), asked(MIDNIGHT_S));
                     println!("{:>30} {before}, then {after}", "in five minutes:");
-                    // One of each is not at its turn.
-                    assert!(after <= before + 8, "{before} {after}");
+                    if is_coarse {
+                        // Polls may fall, since the first request is not aimed; but nobody searches, with a request a second.
+                        for times in &seen.asked {
+                            let after = |pair: &&[f64]| pair[0] > MIDNIGHT_S;
+                            let apart = times.windows(2).filter(after);
+                            let least = apart.map(|pair| pair[1] - pair[0]);
+                            let least = least.fold(f64::INFINITY, f64::min);
+                            assert!(least > 2.5, "{least} s");
+                        }
+                    } else {
+                        // One of each is not at its turn.
+                        assert!(after <= before + 8, "{before} {after}");
+                    }
                 },
             );
         }

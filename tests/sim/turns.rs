@@ -1,11 +1,12 @@
 //! When sources are asked, whatever their number, their places and the moment of the start.
 
 use crate::oracle::Seen;
-use crate::oscillator::Habits;
+use crate::oscillator::{Habits, Oscillator};
 use crate::path::Path;
 use crate::random::Random;
 use crate::scenario::{asked_for, play, world};
 use crate::upstream::Upstream;
+use webntpd::engine::time::Raw;
 
 const CYCLE_S: f64 = 16.0;
 
@@ -30,7 +31,9 @@ fn seen(upstreams: Vec<Upstream>, begins_s: f64, seed: u64) -> Seen {
 
 /// The cycles from the second one on in which `source` was not asked, by number.
 fn left_out(seen: &Seen, source: usize, begins_s: f64) -> Vec<usize> {
-    let number = |at_s: f64| (at_s / CYCLE_S) as usize;
+    // Cycles end at multiples on the raw clock.
+    let start_s = (Oscillator::start() - Raw::from_nanos(0)).as_secs_f64() % CYCLE_S;
+    let number = |at_s: f64| ((start_s + at_s) / CYCLE_S) as usize;
     let asked = || seen.asked[source].iter().map(|at_s| number(*at_s));
     let last = asked().max().unwrap_or(0);
     let cycles = number(begins_s) + 1..last;

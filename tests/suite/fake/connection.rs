@@ -7,6 +7,7 @@
 //! (*departed*). So the stamp always lies between arrival and departure, and what a client reads early was sent before it.
 
 use std::io::{self, ErrorKind};
+use std::mem;
 
 use tungstenite::handshake::derive_accept_key;
 
@@ -32,6 +33,8 @@ pub(super) struct Connection<'a, C> {
     pub(super) life: &'a Life,
     pub(super) wire: Wire<'a>,
     pub(super) random: Random,
+    /// Leaves in one segment with what is sent next.
+    pub(super) held: Vec<u8>,
 }
 
 impl<C: Clock> Connection<'_, C> {
@@ -46,7 +49,7 @@ impl<C: Clock> Connection<'_, C> {
             if let Some(accept) = upgrade.filter(|_| self.setup.dialect == Dialect::WebNtp) {
                 match self.shared.faults.take(Stage::Upgrade) {
                     None => {
-                        self.upgrade(&request, &accept)?;
+                        self.held = self.upgrade(&request, &accept)?;
                         let id = request.header("host").unwrap_or_default();
                         return self.serve_websocket(id);
                     }
@@ -81,7 +84,7 @@ impl<C: Clock> Connection<'_, C> {
         }
     }
 
-    fn upgrade(&mut self, request: &Request, accept: &str) -> io::Result<()> {
+    fn upgrade(&mut self, request: &Request, accept: &str) -> io::Result<Vec<u8>> {
         let mut reply = Reply::bare(101)
             .header("Upgrade", "websocket")
             .header("Connection", "Upgrade")
@@ -91,8 +94,7 @@ impl<C: Clock> Connection<'_, C> {
             reply = reply.header("Sec-WebSocket-Protocol", SUBPROTOCOL);
         }
         self.wire.release_tickets(&mut self.random)?;
-        let message = reply.message(&self.setup.http, false);
-        self.send(&message.bytes)
+        Ok(reply.message(&self.setup.http, false).bytes)
     }
 
     fn answer(
@@ -228,7 +230,9 @@ impl<C: Clock> Connection<'_, C> {
 
     /// Sends now.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.wire.send(bytes, &mut self.random)
+        let mut all = mem::take(&mut self.held);
+        all.extend_from_slice(bytes);
+        self.wire.send(&all, &mut self.random)
     }
 
     fn pad(&mut self, padding: usize) -> io::Result<()> {

@@ -329,6 +329,7 @@ fn serve<C: Clock>(
         life,
         wire,
         random,
+        held: Vec::new(),
     }
     .serve()
 }

@@ -16,12 +16,15 @@ use super::websocket::{Frame, Opcode, frame};
 const FRAGMENT: usize = 512;
 
 impl<C: Clock> Connection<'_, C> {
-    /// Serves the connection after its upgrade.
+    /// Serves the connection from the reply to its upgrade, which is held. A reply to no request leaves in one segment
+    /// with that, so that no client can take it for the reply to its first frame.
     pub(super) fn serve_websocket(&mut self, id: &str) -> io::Result<()> {
         if self.shared.faults.take(Stage::Opened).is_some() {
             let now = raw_now();
             let asked = self.arrive("", None, now)?;
             self.tell(id, asked, None)?;
+        } else {
+            self.send(&[])?;
         }
         let most = self.setup.websocket.replies.unwrap_or(usize::MAX);
         let mut replies = 0;

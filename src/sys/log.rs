@@ -201,17 +201,9 @@ pub fn is_hostile(c: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod testing {
     use super::*;
-    use proptest::prelude::*;
     use std::sync::{Arc, Mutex};
-    use tracing::{debug, error, info, warn};
-
-    /// What a peer might send.
-    pub(super) const EVIL: &str =
-        "a\n<0>forged\r\x1b[2J\x07\u{9b}31m\u{2028}\u{202e}\0\x7f\tz é \\ \"quoted\" 日本";
-    /// What shall be seen of it.
-    pub(super) const VISIBLE: &str = "a\\n<0>forged\\r\\u{1b}[2J\\u{7}\\u{9b}31m\\u{2028}\\u{202e}\\u{0}\\u{7f}\\tz é \\ \"quoted\" 日本";
 
     #[derive(Clone, Default)]
     struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -226,7 +218,13 @@ mod tests {
         }
     }
 
-    fn logged(level: LevelFilter, head: Head, events: impl FnOnce()) -> String {
+    /// The lines that these events make, with their level as the journal has it (`<4>` is a warning).
+    pub(crate) fn with_priority(events: impl FnOnce()) -> String {
+        logged(LevelFilter::DEBUG, Head::Priority, events)
+    }
+
+    /// The lines that these events make, all of one time.
+    pub(super) fn logged(level: LevelFilter, head: Head, events: impl FnOnce()) -> String {
         let memory = Memory::default();
         let out = memory.clone();
         let now = || Utc::from_nanos(1_790_557_227_050_999_999);
@@ -235,6 +233,20 @@ mod tests {
         let bytes = memory.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::logged;
+    use super::*;
+    use proptest::prelude::*;
+    use tracing::{debug, error, info, warn};
+
+    /// What a peer might send.
+    pub(super) const EVIL: &str =
+        "a\n<0>forged\r\x1b[2J\x07\u{9b}31m\u{2028}\u{202e}\0\x7f\tz é \\ \"quoted\" 日本";
+    /// What shall be seen of it.
+    pub(super) const VISIBLE: &str = "a\\n<0>forged\\r\\u{1b}[2J\\u{7}\\u{9b}31m\\u{2028}\\u{202e}\\u{0}\\u{7f}\\tz é \\ \"quoted\" 日本";
 
     #[test]
     fn a_line_has_time_level_and_text_and_leaves_fields_to_the_journal() {

@@ -100,21 +100,7 @@ mod tests {
     use crate::engine::filter::{Filter, Reading};
     use crate::engine::snapshot::Unusable;
     use crate::engine::time::{Rate, Utc};
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Memory {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::sys::log::testing::with_priority;
 
     /// What is said of a source that had these tallies, and these reasons for them.
     fn said(views: &[(Tally, Option<Reason>)]) -> String {
@@ -141,23 +127,12 @@ mod tests {
 
     /// The lines about a source that was seen so, at the end of one cycle after the other.
     fn told_of(views: impl Iterator<Item = SourceView>) -> String {
-        let memory = Memory::default();
-        let out = memory.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::DEBUG)
-            .with_writer(move || out.clone())
-            .with_ansi(false)
-            .without_time()
-            .with_target(false)
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
+        with_priority(|| {
             let mut subject = Subject::<SourceState>::default();
             for view in views {
                 subject.tell(&view, Raw::from_nanos(0));
             }
-        });
-        let bytes = memory.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        })
     }
 
     #[test]
@@ -175,11 +150,10 @@ mod tests {
         ]);
         let lines: Vec<&str> = lines.lines().collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
-        let line =
-            "WARN source c: not heard: creeps, its clock runs 20.0 ppm faster than the others";
-        assert!(lines[0].trim().starts_with(line), "{lines:?}");
-        let line = "INFO source c: shows the same rate as the others again";
-        assert!(lines[1].trim().starts_with(line), "{lines:?}");
+        let line = "<4>source c: not heard: creeps, its clock runs 20.0 ppm faster than the others";
+        assert!(lines[0].starts_with(line), "{lines:?}");
+        let line = "<6>source c: shows the same rate as the others again";
+        assert!(lines[1].starts_with(line), "{lines:?}");
     }
 
     #[test]
@@ -228,21 +202,14 @@ mod tests {
         // Between the two a question may have been answered that is no sample.
         let views = [failed(), view(), heard(), failed(), heard()];
         let lines = told_of(views.into_iter());
-        let lines: Vec<&str> = lines.lines().map(str::trim).collect();
+        let lines: Vec<&str> = lines.lines().collect();
         let expected = [
-            "WARN source c: status 503",
-            "INFO source c: answers",
-            "WARN source c: status 503",
-            "INFO source c: answers again",
+            "<4>source c: status 503",
+            "<6>source c: answers",
+            "<4>source c: status 503",
+            "<6>source c: answers again",
         ];
-        assert_eq!(lines.len(), expected.len(), "{lines:?}");
-        for (line, expected) in lines.iter().zip(expected) {
-            let told = line.split(" source=").next();
-            assert_eq!(
-                told.and_then(|told| told.split(" reason=").next()),
-                Some(expected)
-            );
-        }
+        assert_eq!(lines, expected);
     }
 
     #[test]
@@ -259,10 +226,10 @@ mod tests {
             every(500),
         ];
         let lines = told_of(views.into_iter());
-        let lines: Vec<&str> = lines.lines().map(str::trim).collect();
+        let lines: Vec<&str> = lines.lines().collect();
         let expected = [
-            "DEBUG source c: asked every 32 s from now on",
-            "DEBUG source c: asked every 0.5 s from now on",
+            "<7>source c: asked every 32 s from now on",
+            "<7>source c: asked every 0.5 s from now on",
         ];
         assert_eq!(lines, expected);
     }

@@ -12,8 +12,10 @@ mod budget;
 mod journal;
 pub mod measurements;
 mod memory;
+mod reload;
 pub mod replay;
 mod roster;
+mod watchdog;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,7 @@ use crate::engine::leap::List;
 use crate::engine::snapshot::{Decision, NoDecision};
 use crate::engine::source::Report;
 use crate::engine::time::{Raw, Span, Utc};
-use crate::engine::{Engine, Settings, SourceId, SourceSettings};
+use crate::engine::{Engine, Settings, SourceSettings};
 use crate::output::{Sample, Sink, SinkError};
 use crate::poller::{Ask, Found, PollEnd};
 use crate::protocol::leap_seconds::LeapSeconds;
@@ -37,9 +39,11 @@ use almanac::Almanac;
 use journal::Journal;
 use measurements::Measurements;
 use memory::Memory;
+use reload::switch_outputs;
 use roster::Roster;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
+use watchdog::{Watchdog, at};
 
 /// How many polls' ends may wait for the supervisor; then the pollers wait.
 const REPORTS: usize = 64;
@@ -361,88 +365,6 @@ impl<W: World> Supervisor<W> {
             }
         }
     }
-
-    /// Takes a new configuration over, whole or not at all.
-    fn reload(&mut self) {
-        notify::reloading();
-        match self.try_reload() {
-            Ok((changes, others)) => {
-                self.ledger.reloads += 1;
-                self.journal.reloaded(changes, &others);
-            }
-            Err(problems) => {
-                self.ledger.reloads_refused += 1;
-                self.journal.not_reloaded(&problems);
-            }
-        }
-        notify::ready();
-    }
-
-    /// What changed: of the sources, and which other tables.
-    fn try_reload(&mut self) -> Result<(roster::Changes, Vec<&'static str>), String> {
-        let config = self.world.reload()?;
-        let plan = self
-            .roster
-            .plan(&config.sources, &mut self.world)
-            .map_err(|error| format!("{error:#}"))?;
-        self.world
-            .listen(&config, self.status.subscribe())
-            .map_err(|error| format!("{error:#}"))?;
-        let now = self.now();
-        if now >= self.engine.next_cycle() {
-            self.end_cycle();
-        }
-        let before: Vec<SourceId> = self.roster.ids().collect();
-        let changes = self.roster.apply(plan, now);
-        switch_outputs(
-            &mut self.outputs,
-            &config,
-            &mut self.world,
-            &mut self.journal,
-            &mut self.ledger,
-            now,
-        );
-        self.memory.move_to(config.state.directory.as_deref());
-        self.engine
-            .reconfigure(settings(&config, self.roster.settings()), now);
-        let anew = self.roster.ids().filter(|id| !before.contains(id));
-        let anew: Vec<&str> = anew.map(|id| self.roster.name(id)).collect();
-        self.measurements
-            .reloaded(config.log.measurements.as_deref(), &anew, now);
-        self.ledger.reconfigure(&config, self.roster.ids());
-        self.roster.hush(self.engine.silence());
-        // Also where the configuration is as it was: the file may be another.
-        self.leap_seconds.found = self.world.leap_seconds(&config);
-        let before = std::mem::replace(&mut self.config, config);
-        Ok((changes, before.differs_from(&self.config)))
-    }
-}
-
-/// Opens what `config` has and `outputs` has not, and closes what it has not; the rest goes on as it is.
-fn switch_outputs(
-    outputs: &mut Outputs,
-    config: &Config,
-    world: &mut impl World,
-    journal: &mut Journal,
-    ledger: &mut Ledger,
-    now: Raw,
-) {
-    let wanted = config.outputs();
-    journal.outputs_changed(&wanted);
-    ledger.outputs_changed(&wanted);
-    // The old ones withdraw first: the new ones may be the same segments.
-    outputs.retain(|(output, _)| wanted.contains(output));
-    for output in wanted {
-        if outputs.iter().any(|(open, _)| *open == output) {
-            continue;
-        }
-        let (sink, result) = world.output(&output);
-        if let Err(error) = result {
-            ledger.not_opened(&output, error.to_string());
-            journal.published(&output, &Err(error), now);
-        }
-        outputs.push((output, sink));
-    }
 }
 
 /// What the engine is told of a configuration, with the sources as it knows them.
@@ -452,40 +374,5 @@ fn settings(config: &Config, sources: Vec<SourceSettings>) -> Settings {
         min_agreeing: config.select.min_agreeing,
         max_bound: config.select.max_bound,
         sources,
-    }
-}
-
-/// Done at `deadline`; never without one.
-async fn at(deadline: Option<Raw>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The service manager's watchdog, fed three times in its interval.
-struct Watchdog {
-    apart: Option<Span>,
-    next: Raw,
-}
-
-impl Watchdog {
-    fn new(now: Raw) -> Self {
-        let third = |interval: Span| Span::from_nanos(interval.as_nanos() / 3);
-        Self {
-            apart: notify::watchdog_interval().map(third),
-            next: now,
-        }
-    }
-
-    async fn due(&self) {
-        at(self.apart.map(|_| self.next)).await;
-    }
-
-    fn feed(&mut self, now: Raw, alive: bool) {
-        if alive {
-            notify::alive();
-        }
-        self.next = now + self.apart.unwrap_or_default();
     }
 }

@@ -1,6 +1,7 @@
 //! Sources whose protocol is found out while the supervisor runs.
 
 use super::*;
+use crate::engine::SourceId;
 
 /// Sources of which the second does not say what it speaks.
 fn unnamed(names: &[&str]) -> Config {

@@ -36,8 +36,8 @@ pub(super) struct Measurements {
     file: Option<Appender>,
     /// What was received since lines were last written.
     held: Vec<(Raw, String)>,
-    /// The end of the last cycle.
-    last: Option<Raw>,
+    /// The last cycle: its end, and when that was noticed.
+    last: Option<(Raw, Raw)>,
     reopen: Raw,
     boot: String,
     known: Known,
@@ -115,7 +115,7 @@ impl Measurements {
     pub(super) fn cycle_ended(&mut self, due: Raw, at: Raw, now: Raw) {
         let is_usual = at == due && self.held.iter().all(|(received, _)| *received <= at);
         self.write((!is_usual).then_some(now));
-        self.last = Some(at);
+        self.last = Some((at, now));
         if now >= self.reopen {
             self.reopen(now);
         }
@@ -196,10 +196,12 @@ impl Measurements {
     fn write(&mut self, late: Option<Raw>) {
         self.held.sort_by_key(|(received, _)| *received);
         let mut lines = String::new();
-        if let (Some(last), Some((first, _))) = (self.last, self.held.first())
-            && *first <= last
+        let first = self.held.first().map(|(received, _)| *received);
+        // What follows would else be taken for a part of the last cycle, or for its end.
+        if let Some((at, noticed)) = self.last
+            && (late.is_some() || first.is_some_and(|first| first <= at))
         {
-            lines += &Item::Cycle { raw: last }.line().unwrap_or_default();
+            lines += &Item::Cycle { raw: noticed }.line().unwrap_or_default();
         }
         if let Some(raw) = late {
             lines += &Item::Late { raw }.line().unwrap_or_default();

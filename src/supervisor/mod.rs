@@ -227,7 +227,7 @@ impl<W: World> Supervisor<W> {
     }
 
     fn take(&mut self, end: PollEnd) {
-        self.look_for_a_break();
+        let now = self.look_for_a_break().raw;
         // A cycle that ended before this was received comes first.
         if let Report::Sample(exchange) = &end.report
             && exchange.received() >= self.engine.next_cycle()
@@ -235,7 +235,7 @@ impl<W: World> Supervisor<W> {
             self.end_cycle();
         }
         self.report(end);
-        self.measurements.keep_pace(raw_now());
+        self.measurements.keep_pace(now);
     }
 
     fn report(&mut self, end: PollEnd) {

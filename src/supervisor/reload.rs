@@ -38,10 +38,11 @@ impl<W: World> Supervisor<W> {
         self.world
             .listen(&config, self.status.subscribe())
             .map_err(|error| format!("{error:#}"))?;
-        let now = self.now();
-        if now >= self.engine.next_cycle() {
+        if self.now() >= self.engine.next_cycle() {
             self.end_cycle();
         }
+        // Later than the end of a cycle that ended late.
+        let now = self.now();
         let before: Vec<SourceId> = self.roster.ids().collect();
         let changes = self.roster.apply(plan, now);
         switch_outputs(

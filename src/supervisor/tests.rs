@@ -2,6 +2,7 @@
 
 mod found;
 mod kept;
+mod late;
 mod leap_second;
 mod recorded;
 mod turns;

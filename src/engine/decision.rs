@@ -9,11 +9,11 @@ use super::filter::{MEMORY, Reading};
 use super::leap::Leap;
 use super::passage::{Passage, Silence};
 use super::reason::Reason;
-use super::select::{self, Candidate, Vote};
+use super::select::{self, Candidate};
 use super::snapshot::{Decision, NoDecision, Tally, Unusable};
 use super::time::{Rate, Raw, Span, Utc};
 use super::{Engine, SourceSettings, combine, leap};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A source whose newest sample is older than this many polls is no candidate.
 const CANDIDATE_POLLS: i64 = 4;
@@ -130,13 +130,8 @@ impl Engine {
                 Tally::Survivor
             };
         }
-        let decision = combined(
-            at,
-            &survivors,
-            selection.bound,
-            self.common_rates(&candidates),
-        )
-        .ok_or(NoDecision::NoCandidates)?;
+        let decision = combined(at, &survivors, selection.bound, selection.rates)
+            .ok_or(NoDecision::NoCandidates)?;
         for (k, reading) in &candidates {
             // What the majority holds may be wide, and its middle far from the best guess.
             if let Some(Reason::OffTheMajority { by }) = &mut verdicts[*k].reason {
@@ -299,24 +294,6 @@ impl Engine {
             .map(|(k, _, member)| (*k, rank(*k, member)))
             .min_by(|(_, a), (_, b)| a.0.cmp(&b.0).then_with(|| a.1.total_cmp(&b.1)))
             .map(|(k, _)| k)
-    }
-
-    /// The range of the oscillator's rate by the rule that makes the published bound: no minority can forge it.
-    fn common_rates(&self, candidates: &[(usize, &Reading)]) -> Option<Interval<Rate>> {
-        let mut by_operator: BTreeMap<&str, Vec<Interval<Rate>>> = BTreeMap::new();
-        for (k, reading) in candidates {
-            let operator = self.settings.sources[*k].operator.as_str();
-            by_operator
-                .entry(operator)
-                .or_default()
-                .push(reading.fit.rates);
-        }
-        select::of_honest_majority(
-            &by_operator
-                .into_values()
-                .map(Vote::union)
-                .collect::<Vec<_>>(),
-        )
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::bound::{Bound, Interval, MAX_RATE};
 use super::reason::{self, Reason};
-use super::time::{Rate, Span, Theta};
+use super::time::{Rate, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a coarse source's bound is widened either way before it votes: a server that rounds its seconds, and does
@@ -37,9 +37,13 @@ pub struct Selection {
     pub agreeing: usize,
     /// What θ may be as long as the majority of operators is honest, whatever the others say.
     pub bound: Bound,
+    /// How fast it may change, likewise; none if not even a majority of ranges has a rate in common. Whole seconds say nothing of it
+    /// beside finer ones.
+    pub rates: Option<Interval<Rate>>,
 }
 
-/// Finds the majority; `None` when no more than half of the votes have a point in common.
+/// Finds the majority; `None` when no more than half of the votes have a point in common, or when there are two that contradict each
+/// other.
 ///
 /// There is one oscillator, and every honest source sees the same rate of it: whose range of rates has nothing in common with what
 /// the majority allows is no truechimer, wherever its bound lies.
@@ -49,22 +53,22 @@ pub struct Selection {
 /// one among themselves; if they do not, they are no judges of anybody, and all are asked. The bound is what is proven, by all votes:
 /// a doubt proves nothing.
 pub fn select(candidates: &[Candidate]) -> Option<Selection> {
-    let votes = votes(candidates.iter());
-    let unsuspected = self::votes(candidates.iter().filter(|candidate| !candidate.doubted));
-    let without_doubt = (2 * unsuspected.len() > votes.len())
-        .then(|| select_by(&unsuspected, &votes, candidates))
-        .flatten();
-    without_doubt.or_else(|| select_by(&votes, &votes, candidates))
+    let all: Vec<&Candidate> = candidates.iter().collect();
+    let mut unsuspected = all.clone();
+    unsuspected.retain(|candidate| !candidate.doubted);
+    let is_majority = 2 * operators(&unsuspected) > operators(&all);
+    let without_doubt = is_majority.then(|| select_by(&unsuspected, &all));
+    without_doubt.flatten().or_else(|| select_by(&all, &all))
 }
 
-/// What follows when the majority is that of `asked`.
-fn select_by(
-    asked: &[Vote<Theta>],
-    votes: &[Vote<Theta>],
-    candidates: &[Candidate],
+/// What follows when the majority of all `candidates` is that of `asked`.
+fn select_by<'a>(
+    asked: &[&'a Candidate<'a>],
+    candidates: &[&'a Candidate<'a>],
 ) -> Option<Selection> {
-    let rates = of_honest_majority(&rate_votes(candidates));
-    let (majority, bound) = (majority(asked)?, of_honest_majority(votes)?);
+    let bounds = votes(candidates, Candidate::voting_bound);
+    let majority = majority_of(asked, bounds.len())?;
+    let rates = of_honest_majority(&votes(candidates, Candidate::voting_rates));
     let objections: Vec<Option<Reason>> = candidates
         .iter()
         .map(|candidate| candidate.objection(&majority, rates.as_ref()))
@@ -75,14 +79,47 @@ fn select_by(
         .filter_map(|(candidate, objection)| objection.is_none().then_some(candidate.operator))
         .collect();
     // Some may contradict the majority by their bounds and others by their rates.
-    if 2 * agreeing.len() <= votes.len() {
+    if 2 * agreeing.len() <= bounds.len() {
         return None;
     }
+    let only_coarse = candidates.iter().all(|candidate| candidate.coarse);
     Some(Selection {
         objections,
         agreeing: agreeing.len(),
-        bound,
+        bound: of_honest_majority(&bounds)?,
+        rates: if only_coarse {
+            of_honest_majority(&votes(candidates, |candidate| candidate.rates))
+        } else {
+            rates
+        },
     })
+}
+
+/// Where the majority of `asked` is.
+///
+/// Web servers vote a second wide, since some round their seconds. So they may give a majority to a few precise sources that lie, though
+/// by what they tell without that margin they contradict these. Where the precise ones are at odds and the two ways to count convict
+/// different ones, that without a margin holds if it has more than half of all `operators` and more of the precise ones than not;
+/// otherwise nobody knows: the servers may be those that round.
+fn majority_of<'a>(asked: &[&'a Candidate<'a>], operators: usize) -> Option<Bound> {
+    let wide = majority(&votes(asked, Candidate::voting_bound))?;
+    let told = votes(asked, |candidate| candidate.bound);
+    let mut counts = (operators / 2 + 1..=told.len()).rev();
+    let Some(narrow) = counts.find_map(|count| held_by(&told, count)) else {
+        return Some(wide);
+    };
+    let mut precise = asked.to_vec();
+    precise.retain(|candidate| !candidate.coarse);
+    let bounds = || precise.iter().map(|candidate| candidate.bound);
+    let is_in = |bound: &Bound| bounds().any(|precise| precise.overlaps(bound));
+    let at_odds = bounds().any(|one| bounds().any(|other| !one.overlaps(&other)));
+    let alike = bounds().all(|precise| precise.overlaps(&wide) == precise.overlaps(&narrow));
+    if !is_in(&narrow) || !at_odds || alike {
+        return Some(wide);
+    }
+    let precise = votes(&precise, |candidate| candidate.bound);
+    let supporters = precise.iter().filter(|vote| vote.overlaps(&narrow)).count();
+    (2 * supporters > precise.len()).then_some(narrow)
 }
 
 impl Candidate<'_> {
@@ -120,11 +157,11 @@ impl Candidate<'_> {
 
 /// One vote: a union of intervals, in order, that do not touch.
 #[derive(Clone, Debug, Default)]
-pub struct Vote<T>(Vec<Interval<T>>);
+struct Vote<T>(Vec<Interval<T>>);
 
 impl<T: Ord + Copy> Vote<T> {
     /// The union of `intervals`.
-    pub fn union(mut intervals: Vec<Interval<T>>) -> Self {
+    fn union(mut intervals: Vec<Interval<T>>) -> Self {
         intervals.sort_by_key(|interval| interval.lo);
         let mut merged: Vec<Interval<T>> = Vec::with_capacity(intervals.len());
         for interval in intervals {
@@ -135,22 +172,27 @@ impl<T: Ord + Copy> Vote<T> {
         }
         Self(merged)
     }
-}
 
-fn votes<'a>(candidates: impl Iterator<Item = &'a Candidate<'a>>) -> Vec<Vote<Theta>> {
-    let mut by_operator: BTreeMap<&str, Vec<Bound>> = BTreeMap::new();
-    for candidate in candidates {
-        let bounds = by_operator.entry(candidate.operator).or_default();
-        bounds.push(candidate.voting_bound());
+    fn overlaps(&self, other: &Interval<T>) -> bool {
+        self.0.iter().any(|interval| interval.overlaps(other))
     }
-    by_operator.into_values().map(Vote::union).collect()
 }
 
-fn rate_votes(candidates: &[Candidate]) -> Vec<Vote<Rate>> {
-    let mut by_operator: BTreeMap<&str, Vec<Interval<Rate>>> = BTreeMap::new();
+/// How many operators these are of.
+fn operators(candidates: &[&Candidate]) -> usize {
+    let operators: BTreeSet<_> = candidates.iter().map(|it| it.operator).collect();
+    operators.len()
+}
+
+/// What the operators say, each by all that it runs.
+fn votes<'a, T: Ord + Copy>(
+    candidates: &[&'a Candidate<'a>],
+    said: impl Fn(&'a Candidate<'a>) -> Interval<T>,
+) -> Vec<Vote<T>> {
+    let mut by_operator: BTreeMap<&str, Vec<Interval<T>>> = BTreeMap::new();
     for candidate in candidates {
-        let rates = by_operator.entry(candidate.operator).or_default();
-        rates.push(candidate.voting_rates());
+        let intervals = by_operator.entry(candidate.operator).or_default();
+        intervals.push(said(candidate));
     }
     by_operator.into_values().map(Vote::union).collect()
 }
@@ -166,7 +208,7 @@ fn majority<T: Ord + Copy>(votes: &[Vote<T>]) -> Option<Interval<T>> {
 /// honest ones are the majority. The truth is in all honest votes, so it is in this span.
 ///
 /// The survivors' intersection would be narrower, but one liar inside the others' bounds can push that off the truth.
-pub fn of_honest_majority<T: Ord + Copy>(votes: &[Vote<T>]) -> Option<Interval<T>> {
+fn of_honest_majority<T: Ord + Copy>(votes: &[Vote<T>]) -> Option<Interval<T>> {
     let n = votes.len();
     held_by(votes, n - n.saturating_sub(1) / 2)
 }
@@ -203,6 +245,7 @@ fn held_by<T: Ord + Copy>(votes: &[Vote<T>], least: usize) -> Option<Interval<T>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::time::Theta;
     use proptest::prelude::*;
 
     impl Selection {
@@ -298,6 +341,70 @@ mod tests {
         assert_eq!(selection.truechimers(), [true; 3]);
         let selection = select(&[a, b, coarse(creeping)]).expect("all");
         assert_eq!(selection.truechimers(), [true; 3]);
+    }
+
+    #[test]
+    fn web_servers_give_no_majority_to_precise_liars_whom_they_contradict() {
+        let web = |operator, lo, hi| Candidate {
+            coarse: true,
+            ..candidate(operator, lo, hi)
+        };
+        let (a, b) = (candidate("a", -5, 5), candidate("b", -5, 5));
+        let (x, y) = (candidate("x", 295, 305), candidate("y", 295, 305));
+        let (v, w) = (web("v", -20, 20), web("w", -20, 20));
+        // A margin of half a second makes the liars as many as the others, or more.
+        assert_eq!(select(&[a, b, x, y, v, w]), None);
+        let z = candidate("z", 295, 305);
+        assert_eq!(select(&[a, b, x, y, z, v, w]), None);
+        let selection = select(&[a, b, x, v, w]).expect("four of five");
+        assert_eq!(selection.truechimers(), [true, true, false, true, true]);
+        // Most of the precise ones may be where the web servers are.
+        let vague = candidate("vague", -400, 400);
+        let selection = select(&[a, b, vague, x, y, v, w]).expect("five of seven");
+        let expected = [true, true, true, false, false, true, true];
+        assert_eq!(selection.truechimers(), expected);
+        // Who does not know yet where its second begins contradicts nobody.
+        let (v, w) = (web("v", -900, 900), web("w", -900, 900));
+        assert!(select(&[a, b, x, y, v, w]).is_some());
+    }
+
+    #[test]
+    fn web_servers_that_round_convict_no_precise_source() {
+        let web = |operator| Candidate {
+            coarse: true,
+            ..candidate(operator, -1_000, -5)
+        };
+        let (vague, vaguer) = (candidate("a", -30, 30), candidate("b", -40, 40));
+        let sure = candidate("c", -1, 1);
+        let selection = select(&[vague, vaguer, sure, web("v"), web("w")]).expect("all");
+        assert_eq!(selection.truechimers(), [true; 5]);
+        // One that lies in their favour gets no majority by them.
+        let liar = candidate("x", -20, -10);
+        let selection = select(&[sure, candidate("d", -2, 2), liar, web("v"), web("w")]);
+        let agreeing = selection.map(|selection| selection.truechimers());
+        assert!(agreeing.is_none_or(|agreeing| agreeing[0] && agreeing[1]));
+    }
+
+    #[test]
+    fn whole_seconds_say_nothing_of_the_rate_beside_finer_ones() {
+        let with = |operator, rate, coarse| Candidate {
+            rates: ppm(rate, rate + 1),
+            coarse,
+            ..candidate(operator, 0, 10)
+        };
+        let web = [with("v", 80, true), with("w", 80, true)];
+        let [v, w] = web;
+        assert_eq!(select(&web).expect("all").rates, Some(ppm(80, 81)));
+        let rates = select(&[with("a", 0, false), v, w]).expect("all").rates;
+        let rates = rates.expect("any rate");
+        assert!(rates.lo <= Rate::from_ppm(0) && Rate::from_ppm(1) <= rates.hi);
+        let fine = [
+            with("a", 0, false),
+            with("b", 0, false),
+            with("c", 0, false),
+        ];
+        let selection = select(&[&fine[..], &web[..1]].concat()).expect("all");
+        assert_eq!(selection.rates, Some(ppm(0, 1)));
     }
 
     #[test]

@@ -50,7 +50,7 @@ struct Known {
     /// What the servers of sources were found to speak, by the sources' names.
     kinds: BTreeMap<String, Kind>,
     leap_list: Option<List>,
-    /// The best one: the engine goes by no other.
+    /// The best one that was told. What the engine has found out itself since is in no file that begins without that.
     prior: Option<Prior>,
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-/// Messages that may wait for the disk; each has the lines of a cycle.
+/// Messages that may wait for the disk: the lines of a cycle, or one of their own.
 const QUEUE: usize = 256;
 
 /// Whoever may read it is for the umask and for the directory to say.
@@ -48,6 +48,8 @@ struct Writer {
     length: u64,
     trouble: Option<ErrorKind>,
     lost: Arc<AtomicU64>,
+    /// Whether lines are missing in the file since it was opened.
+    has_gap: bool,
 }
 
 impl Appender {
@@ -62,6 +64,7 @@ impl Appender {
             length: 0,
             trouble: None,
             lost: Arc::clone(&lost),
+            has_gap: false,
         };
         std::thread::Builder::new()
             .name("measurements".to_owned())
@@ -102,7 +105,7 @@ impl Appender {
     }
 
     /// Has the file opened anew, behind the lines that were handed in before: somebody may have renamed it, or made room. If it turns
-    /// out to be another one, or was cut, or could not be written before, `opening` is written first: whole lines, too.
+    /// out to be another one, or was cut, or lines are missing in it, `opening` is written first: whole lines, too.
     pub fn reopen(&self, opening: String) {
         // If the disk hangs there is another time.
         let _ = self.sender.try_send(Message::Reopen(opening));
@@ -135,14 +138,17 @@ impl Writer {
                 Message::Reopen(opening) => {
                     if !self.reopen() {
                         self.write_all(&opening);
+                        // That was told with it.
+                        self.has_gap = false;
                     }
                 }
             }
         }
     }
 
-    /// Whether the file is the one that was open before, with all that was written.
+    /// Whether the file is the one that was open before, with all that was handed in.
     fn reopen(&mut self) -> bool {
+        let has_gap = self.has_gap || self.lost.load(Ordering::Relaxed) > 0;
         // Held open until the new one is: else that could have its number.
         let before = self.file.take();
         let file = match open(&self.path) {
@@ -161,7 +167,7 @@ impl Writer {
         });
         self.length = length;
         self.file = Some(file);
-        is_same
+        is_same && !has_gap
     }
 
     fn write_all(&mut self, lines: &str) {
@@ -186,6 +192,7 @@ impl Writer {
         }
         self.length += line.len() as u64;
         let lost = self.lost.swap(0, Ordering::Relaxed);
+        self.has_gap |= lost > 0;
         if self.trouble.take().is_some() || lost > 0 {
             let path = self.path.display();
             info!("measurements are recorded in {path} again, {lost} lines are missing");
@@ -307,6 +314,19 @@ mod tests {
             write(&place, "{}\n").await;
             assert_eq!(place.text(), after, "{before:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_in_which_lines_are_missing_is_opened_as_another_one_once() {
+        let place = Place::new("gap");
+        let appender = Appender::start(&place.file()).expect("a thread");
+        appender.add("one\n".to_owned());
+        appender.lost.store(3, Ordering::Relaxed);
+        appender.reopen("opening\n".to_owned());
+        appender.add("two\n".to_owned());
+        appender.reopen("second opening\n".to_owned());
+        appender.close(LIMIT).await;
+        assert_eq!(place.text(), "one\nopening\ntwo\n");
     }
 
     #[tokio::test]

@@ -48,7 +48,9 @@ impl<'a> FromIterator<&'a Run> for Figures {
     fn from_iter<I: IntoIterator<Item = &'a Run>>(runs: I) -> Self {
         let mut all = Self::default();
         for run in runs {
-            let Run { cell, seen, led_s } = run;
+            let Run {
+                cell, seen, led_s, ..
+            } = run;
             all.runs += 1;
             all.cycles += seen.cycles;
             all.decisions += seen.decisions.len() + seen.beyond_model.len();

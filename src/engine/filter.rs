@@ -287,7 +287,7 @@ mod tests {
         let mut filter = Filter::default();
         let mut reading = None;
         for k in 0..450 {
-            let queue = |factor: i64| Span::from_micros(k * factor % 199 * 10);
+            let queue = |factor: i64| Span::from_micros(100 + k * factor % 199 * 10);
             let (mut up, mut down) = (queue(83), queue(151));
             if k == first - 1 {
                 (up, down) = (Span::ZERO, Span::ZERO);

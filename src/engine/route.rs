@@ -230,33 +230,44 @@ fn longer(excesses: &[f64], is_known: &dyn Fn(f64) -> bool) -> Vec<(usize, f64)>
     let Some((odds, place, least)) = likeliest else {
         return Vec::new();
     };
-    let was = excesses[..place]
-        .iter()
-        .copied()
-        .fold(f64::INFINITY, f64::min);
+    let was = least_of(&excesses[..place]);
     if odds >= CHANCE && (is_known(was) || !is_known(least)) {
         return Vec::new();
     }
     let later = longer(&excesses[place..], is_known).into_iter();
     let later: Vec<(usize, f64)> = later.map(|(from, longer)| (place + from, longer)).collect();
     let end = later.first().map_or(excesses.len(), |(from, _)| *from);
-    let place = place + first_usual(&excesses[place..end]);
+    let place = place + first_sure(&excesses[place..end]);
+    let least = least_of(&excesses[place..end]);
     let mut found = longer(&excesses[..place], is_known);
     found.push((place, least));
     found.extend(later);
     found
 }
 
-/// The first that is no slower than half of them. A slower one may be a slow one by the shorter route before, of which its window is
-/// true either way.
+/// The first exchange of a stretch that is likely to be by its route, the longer one. Another may be a slow one by the shorter route
+/// before; if it is taken for that, its window is wide, and true either way.
+fn first_sure(excesses: &[f64]) -> usize {
+    let first = first_usual(excesses);
+    let rest = &excesses[first + 1..];
+    // One that is quicker than all others, and just at the change, would make the route shorter than it is.
+    if !rest.is_empty() && excesses[first] < least_of(rest) {
+        return first + 1 + first_usual(rest);
+    }
+    first
+}
+
+/// The first that is no slower than half of them.
 fn first_usual(excesses: &[f64]) -> usize {
     let mut sorted = excesses.to_vec();
     let (_, usual, _) = sorted.select_nth_unstable_by(excesses.len() / 2, f64::total_cmp);
     let usual = *usual;
-    excesses
-        .iter()
-        .position(|excess| *excess <= usual)
-        .unwrap_or(0)
+    let first = excesses.iter().position(|excess| *excess <= usual);
+    first.unwrap_or(0)
+}
+
+fn least_of(excesses: &[f64]) -> f64 {
+    excesses.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(test)]
@@ -316,13 +327,15 @@ mod tests {
 
     #[test]
     fn a_slow_exchange_between_two_routes_is_of_the_shorter_one() {
-        let mut delays = delays(&[(100, 0.0), (50, 30.0)]);
-        // Its window by the longer route would be narrow and false.
-        delays[99] = 33.5e-3;
-        let from = |delays: &[f64]| stretches(delays, &|_| false)[1].from;
-        assert_eq!(from(&delays), 100);
-        delays.reverse();
-        assert_eq!(from(&delays), 50);
+        // By the longer route its window would be narrow and false, or all others' too wide.
+        for slow in [33.5e-3, 27e-3] {
+            let mut delays = delays(&[(100, 0.0), (50, 30.0)]);
+            delays[99] = slow;
+            let second = |delays: &[f64]| stretches(delays, &|_| false)[1].from;
+            assert_eq!(second(&delays), 100);
+            delays.reverse();
+            assert_eq!(second(&delays), 50);
+        }
     }
 
     #[test]

@@ -281,6 +281,50 @@ mod tests {
         );
     }
 
+    /// Asks every 16 s for two hours, by a way up that is 30 ms longer from the `first` exchange on, the quickest one being the one before;
+    /// how far the estimate is off at the end, and what it says of that (ms).
+    fn off_after_a_detour(first: i64) -> (f64, f64) {
+        let mut filter = Filter::default();
+        let mut reading = None;
+        for k in 0..450 {
+            let queue = |factor: i64| Span::from_micros(100 + k * factor % 199 * 10);
+            let (mut up, mut down) = (queue(83), queue(151));
+            if k == first - 1 {
+                (up, down) = (Span::ZERO, Span::ZERO);
+            }
+            let longer = Span::from_millis(if k < first { 0 } else { 30 });
+            let sent = at(16 * k);
+            let arrival = sent + Span::from_millis(10) + longer + up;
+            let stamp = arrival + Theta::from_nanos(0);
+            let received = arrival + Span::from_millis(10) + down;
+            filter.add(Exchange::new(sent, received, stamp, stamp, None).expect("possible"));
+            reading = filter.read(at(16 * k + 15), Prior::default());
+        }
+        let estimate = reading.expect("there are many").estimate;
+        let ms = |span: Span| 1e3 * span.as_secs_f64();
+        (
+            ms(estimate.theta - Theta::from_nanos(0)),
+            ms(estimate.error),
+        )
+    }
+
+    #[test]
+    fn a_detour_is_known_as_such_when_all_exchanges_by_the_shorter_route_are_forgotten() {
+        let (off, error) = off_after_a_detour(150);
+        assert!(
+            off.abs() < 0.5,
+            "{off} ms: the middles are off by 15 ms, and it was known"
+        );
+        assert!(off.abs() < 3.0 * error, "{off} ± {error} ms");
+    }
+
+    #[test]
+    fn a_detour_is_known_as_such_even_if_it_began_after_a_few_minutes() {
+        let (off, error) = off_after_a_detour(18);
+        assert!(off.abs() < 2.0, "{off} ± {error} ms");
+        assert!(off.abs() < 3.0 * error, "{off} ± {error} ms");
+    }
+
     #[test]
     fn an_answer_out_of_order_is_left_out() {
         let mut filter = Filter::default();

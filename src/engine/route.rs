@@ -172,31 +172,35 @@ fn stretches(excesses: &[f64], is_known: &dyn Fn(f64) -> bool) -> Vec<Stretch> {
     let Some(quickest) = quickest else {
         return Vec::new();
     };
-    let before: Vec<f64> = excesses[..=quickest].iter().rev().copied().collect();
-    let longer_before = longer(&before, is_known);
+    let after = |first: usize| -> Vec<Stretch> {
+        let found = longer(&excesses[first..], is_known).into_iter();
+        found
+            .map(|(from, longer)| Stretch {
+                from: first + from,
+                longer,
+            })
+            .collect()
+    };
+    // The quickest may be the last by its route, or the first: then those on its other side tell that this is another one.
+    let end = after(quickest).first().map_or(excesses.len(), |it| it.from);
+    let backwards: Vec<f64> = excesses[..end].iter().rev().copied().collect();
+    let before = longer(&backwards, is_known);
+    let ends: Vec<usize> = before.iter().map(|(place, _)| end - place).collect();
     let mut found = Vec::new();
     // From an end of one to the next, backwards in time.
-    for (k, (_, by)) in longer_before.iter().enumerate().rev() {
-        let from = longer_before
-            .get(k + 1)
-            .map_or(0, |(next, _)| before.len() - next);
-        found.push(Stretch { from, longer: *by });
+    for (k, (_, longer)) in before.iter().enumerate().rev() {
+        found.push(Stretch {
+            from: ends.get(k + 1).copied().unwrap_or(0),
+            longer: *longer,
+        });
     }
-    found.push(Stretch {
-        from: longer_before
-            .first()
-            .map_or(0, |(next, _)| before.len() - next),
-        longer: 0.0,
-    });
-    let after = longer(&excesses[quickest..], is_known);
-    found.extend(after.into_iter().map(|(from, longer)| Stretch {
-        from: quickest + from,
-        longer,
-    }));
+    let from = ends.first().copied().unwrap_or(0);
+    found.push(Stretch { from, longer: 0.0 });
+    found.extend(after(from));
     found
 }
 
-/// Where the delays rise for good, and to what, when the first one is the least.
+/// Where the delays rise for good, and to what.
 fn longer(excesses: &[f64], is_known: &dyn Fn(f64) -> bool) -> Vec<(usize, f64)> {
     // The least of each and all that follow rises at few places.
     let mut steps = Vec::new();
@@ -226,39 +230,61 @@ fn longer(excesses: &[f64], is_known: &dyn Fn(f64) -> bool) -> Vec<(usize, f64)>
     let Some((odds, place, least)) = likeliest else {
         return Vec::new();
     };
-    let was = excesses[..place]
-        .iter()
-        .copied()
-        .fold(f64::INFINITY, f64::min);
+    let was = least_of(&excesses[..place]);
     if odds >= CHANCE && (is_known(was) || !is_known(least)) {
         return Vec::new();
     }
+    let later = longer(&excesses[place..], is_known).into_iter();
+    let later: Vec<(usize, f64)> = later.map(|(from, longer)| (place + from, longer)).collect();
+    let end = later.first().map_or(excesses.len(), |(from, _)| *from);
+    let place = place + first_sure(&excesses[place..end]);
+    let least = least_of(&excesses[place..end]);
     let mut found = longer(&excesses[..place], is_known);
     found.push((place, least));
-    let later = longer(&excesses[place..], is_known);
-    found.extend(
-        later
-            .into_iter()
-            .map(|(from, longer)| (place + from, longer)),
-    );
+    found.extend(later);
     found
+}
+
+/// The first exchange of a stretch that is likely to be by its route, the longer one. Another may be a slow one by the shorter route
+/// before; if it is taken for that, its window is wide, and true either way.
+fn first_sure(excesses: &[f64]) -> usize {
+    let first = first_usual(excesses);
+    let rest = &excesses[first + 1..];
+    // One that is quicker than all others, and just at the change, would make the route shorter than it is.
+    if !rest.is_empty() && excesses[first] < least_of(rest) {
+        return first + 1 + first_usual(rest);
+    }
+    first
+}
+
+/// The first that is no slower than half of them.
+fn first_usual(excesses: &[f64]) -> usize {
+    let mut sorted = excesses.to_vec();
+    let (_, usual, _) = sorted.select_nth_unstable_by(excesses.len() / 2, f64::total_cmp);
+    let usual = *usual;
+    let first = excesses.iter().position(|excess| *excess <= usual);
+    first.unwrap_or(0)
+}
+
+fn least_of(excesses: &[f64]) -> f64 {
+    excesses.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Delays above those of the shortest route in ms, the queues of 0 to 4 ms by and by.
+    /// Delays above those of the shortest route in ms, the queues of 0 to 4 ms by and by, 1 ms where the route changes.
     fn delays(routes: &[(usize, f64)]) -> Vec<f64> {
-        let count = routes.iter().map(|(count, _)| count).sum();
-        let queues = (0..count).map(|k: usize| 1e-3 * (k * 7919 % 400) as f64 / 100.0);
-        let routes = routes
-            .iter()
-            .flat_map(|(count, ms)| std::iter::repeat_n(ms / 1e3, *count));
-        routes
-            .zip(queues)
-            .map(|(route, queue)| route + queue)
-            .collect()
+        let of_route = |(count, ms): &(usize, f64)| -> Vec<f64> {
+            let queue = |k: usize| match k {
+                0 => 1.0,
+                _ if k == count - 1 => 1.0,
+                _ => (k * 7919 % 400) as f64 / 100.0,
+            };
+            (0..*count).map(|k| (ms + queue(k)) / 1e3).collect()
+        };
+        routes.iter().flat_map(of_route).collect()
     }
 
     fn found(routes: &[(usize, f64)]) -> Vec<(usize, i64)> {
@@ -284,6 +310,32 @@ mod tests {
             found(&[(60, 20.0), (60, 0.0), (60, 30.0), (60, 50.0)]),
             [(0, 20), (60, 0), (120, 30), (180, 50)]
         );
+    }
+
+    #[test]
+    fn all_exchanges_by_the_shortest_route_tell_where_it_ends_however_late_the_quickest_came() {
+        let mut delays: Vec<f64> = delays(&[(18, 1.0), (150, 30.0)]);
+        delays[17] = 0.0;
+        let from = |delays: &[f64]| -> Vec<usize> {
+            let stretches = stretches(delays, &|_| false);
+            stretches.iter().map(|stretch| stretch.from).collect()
+        };
+        assert_eq!(from(&delays), [0, 18]);
+        delays.reverse();
+        assert_eq!(from(&delays), [0, 150]);
+    }
+
+    #[test]
+    fn a_slow_exchange_between_two_routes_is_of_the_shorter_one() {
+        // By the longer route its window would be narrow and false, or all others' too wide.
+        for slow in [33.5e-3, 27e-3] {
+            let mut delays = delays(&[(100, 0.0), (50, 30.0)]);
+            delays[99] = slow;
+            let second = |delays: &[f64]| stretches(delays, &|_| false)[1].from;
+            assert_eq!(second(&delays), 100);
+            delays.reverse();
+            assert_eq!(second(&delays), 50);
+        }
     }
 
     #[test]

@@ -30,14 +30,14 @@ async fn what_an_earlier_run_kept_is_used_and_replaced() {
     let mut status = supervisor.status();
     let task = tokio::spawn(supervisor.run(receiver));
     let decided = |status: &Status| status.snapshot.outcome.ok();
-    let found = status.wait_for(|status| decided(status).is_some()).await;
+    let found = in_time(status.wait_for(|status| decided(status).is_some())).await;
     let decision = decided(&found.expect("it runs")).expect("it is one");
     assert!(
         (decision.rate.as_ppb() - 300_000).abs() < 50_000,
         "{decision:?}"
     );
     commands.send(Command::Stop).await.expect("it runs");
-    task.await.expect("it ends by itself");
+    in_time(task).await.expect("it ends by itself");
 
     let come = world.stage.lock().unwrap().come.clone();
     assert_eq!(come.len(), 2, "at the start and with the first decision");

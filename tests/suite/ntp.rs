@@ -4,6 +4,7 @@
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -87,9 +88,8 @@ fn the_truth_is_inside_whatever_the_path_takes_each_way_and_in_either_era() {
 
 #[test]
 fn a_reply_that_is_not_to_be_used_is_refused_by_cause_and_the_next_good_one_counts() {
-    let fake = FakeNtp::start(KnownClock::sample(), Path::direct(), 1);
     let hour = Some(Span::from_secs(3_600));
-    for (fault, words, pause) in [
+    let cases = [
         (NtpFault::WrongOrigin, "no answer to our request", None),
         (NtpFault::ZeroOrigin, "no answer to our request", None),
         (
@@ -117,27 +117,36 @@ fn a_reply_that_is_not_to_be_used_is_refused_by_cause_and_the_next_good_one_coun
             "no answer to the request within 0.2 s",
             None,
         ),
-    ] {
-        // Only where nothing comes is it waited for in vain; the others have their time.
-        let timeout = match fault {
-            NtpFault::Silence => Span::from_millis(200),
-            _ => PATIENCE,
-        };
-        let mut upstream = asking(&fake, timeout);
-        fake.set_fault(Some(fault));
-        let failure = block_on(upstream.exchange())
-            .expect_err(words)
-            .into_failure();
-        assert!(failure.reason.contains(words), "{fault:?}: {failure:?}");
-        assert_eq!(failure.retry_after, pause, "{fault:?}");
-        if failure.connection != Aftermath::Usable {
-            upstream.close();
+    ];
+    // At the same time: what is no answer is told only when the time for one is over.
+    thread::scope(|scope| {
+        for (fault, words, pause) in cases {
+            scope.spawn(move || is_refused(fault, words, pause));
         }
-        fake.set_fault(None);
-        let mut upstream = asking(&fake, PATIENCE);
-        let exchange = block_on(upstream.exchange()).expect("it is well again");
-        assert!(holds(&fake, &exchange), "after {fault:?}: {exchange:?}");
+    });
+}
+
+fn is_refused(fault: NtpFault, words: &str, pause: Option<Span>) {
+    let fake = FakeNtp::start(KnownClock::sample(), Path::direct(), 1);
+    // Only where nothing comes is it waited for in vain; the others have their time.
+    let timeout = match fault {
+        NtpFault::Silence => Span::from_millis(200),
+        _ => PATIENCE,
+    };
+    let mut upstream = asking(&fake, timeout);
+    fake.set_fault(Some(fault));
+    let failure = block_on(upstream.exchange())
+        .expect_err(words)
+        .into_failure();
+    assert!(failure.reason.contains(words), "{fault:?}: {failure:?}");
+    assert_eq!(failure.retry_after, pause, "{fault:?}");
+    if failure.connection != Aftermath::Usable {
+        upstream.close();
     }
+    fake.set_fault(None);
+    let mut upstream = asking(&fake, PATIENCE);
+    let exchange = block_on(upstream.exchange()).expect("it is well again");
+    assert!(holds(&fake, &exchange), "after {fault:?}: {exchange:?}");
 }
 
 #[test]

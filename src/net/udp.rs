@@ -221,7 +221,9 @@ mod tests {
                 let _ = peer.send_to(&answer(NONCE + 1), from).await;
             }
         });
-        let foreign = client.exchange(&request(), &short()).await;
+        // What comes must come in time, on a busy machine too.
+        let patient = Deadlines::each(Span::from_secs(3));
+        let foreign = client.exchange(&request(), &patient).await;
         let origin = Refusal::Packet(PacketFault::Origin);
         assert!(matches!(foreign, Err(Error::Refused(refusal)) if refusal == origin));
         server.await.unwrap();

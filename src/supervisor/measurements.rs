@@ -246,6 +246,7 @@ impl Known {
 mod tests {
     use super::*;
     use crate::engine::time::{Rate, Utc};
+    use crate::sys::testing::until;
 
     #[tokio::test]
     async fn a_file_that_was_renamed_is_followed_by_one_that_says_what_the_engine_knows() {
@@ -270,14 +271,10 @@ mod tests {
         log.rate(prior(9), at(3));
         let lines = |path: &Path| std::fs::read_to_string(path);
         let has_last_line = |path: &Path| lines(path).is_ok_and(|text| text.contains(":9}"));
-        while !has_last_line(&path) {
-            tokio::task::yield_now().await;
-        }
+        until(|| has_last_line(&path)).await;
         log.reloaded(Some(&path), &["gone"], at(4));
         // The same file goes on.
-        while !lines(&path).is_ok_and(|text| text.contains("reload")) {
-            tokio::task::yield_now().await;
-        }
+        until(|| lines(&path).is_ok_and(|text| text.contains("reload"))).await;
         assert!(!lines(&path).expect("it is there").contains("continued"));
         std::fs::rename(&path, &renamed).expect("it is ours");
         // Nobody has said a word, but the hour is over.

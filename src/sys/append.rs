@@ -257,6 +257,7 @@ fn write_whole(file: &mut File, line: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::testing::until;
     use std::fs;
 
     const LIMIT: Duration = Duration::from_secs(60);
@@ -335,11 +336,7 @@ mod tests {
         let appender = Appender::start(&place.file()).expect("a thread");
         let renamed = place.0.join("renamed");
         appender.add("one\n".to_owned());
-        while fs::read_to_string(place.file()).is_ok_and(|text| text.is_empty())
-            || !place.file().exists()
-        {
-            tokio::task::yield_now().await;
-        }
+        until(|| fs::read_to_string(place.file()).is_ok_and(|text| text == "one\n")).await;
         fs::rename(place.file(), &renamed).expect("it is ours");
         appender.add("two\n".to_owned());
         appender.reopen("opening\n".to_owned());
@@ -359,9 +356,7 @@ mod tests {
         let place = Place::new("cut");
         let appender = Appender::start(&place.file()).expect("a thread");
         appender.add("one\n".to_owned());
-        while !fs::read_to_string(place.file()).is_ok_and(|text| text == "one\n") {
-            tokio::task::yield_now().await;
-        }
+        until(|| fs::read_to_string(place.file()).is_ok_and(|text| text == "one\n")).await;
         // As logrotate has it where nobody opens the file anew.
         fs::write(place.file(), "").expect("it is ours");
         appender.reopen("opening\n".to_owned());
@@ -375,9 +370,7 @@ mod tests {
         let path = place.0.join("later/lines");
         let appender = Appender::start(&path).expect("a thread");
         appender.add("lost\n".to_owned());
-        while appender.lost.load(Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
+        until(|| appender.lost.load(Ordering::Relaxed) > 0).await;
         fs::create_dir(place.0.join("later")).expect("it is ours");
         appender.reopen("opening\n".to_owned());
         appender.add("kept\n".to_owned());

@@ -12,6 +12,8 @@ pub mod shm;
 pub mod signals;
 pub mod sock;
 pub mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 
 /// Where the package has the drop-ins, for what is said about them. In the source tree they are in `systemd/examples`.
 pub const EXAMPLES: &str = "/usr/share/doc/webntpd/examples";

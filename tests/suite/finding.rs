@@ -134,12 +134,15 @@ fn what_a_server_of_any_kind_speaks_is_found_measured_and_said_once() {
             (sources.len() == SPOKEN.len() && sources.iter().all(is_measured)).then_some(sources)
         });
         let all = all.unwrap_or_else(|| panic!("{:?}\n{}", sources(), daemon.log()));
-        let log = daemon.log();
         for (k, (_, spoken)) in SPOKEN.into_iter().enumerate() {
             assert_eq!(all[k]["protocol"], spoken);
             let line = format!(
                 "source s{k}: no protocol is given; its server was found to speak {spoken} ("
             );
+            // The daemon has said it by now; whoever reads its log may be late.
+            let said = deadline::poll(LIMIT, || daemon.log().contains(&line).then_some(()));
+            let log = daemon.log();
+            assert!(said.is_some(), "{line}\n{log}");
             assert_eq!(log.matches(&line).count(), 1, "{line}\n{log}");
             let line = log.lines().find(|told| told.contains(&line));
             let is_cautious = line.is_some_and(|line| line.contains(CAUTION));
@@ -152,14 +155,10 @@ fn what_a_server_of_any_kind_speaks_is_found_measured_and_said_once() {
                 .map(|served| served.read_raw_ns)
                 .collect();
             let apart = times.windows(2).map(|pair| pair[1] - pair[0]);
-            // Once that is settled, the edge of a second is searched for with two a second.
+            // Once that is settled, the edge of a second is searched for with two a second, and after the burst turns are on a
+            // grid: a request that a busy machine sent late is nearer to the next one. Before, the second is counted from the reply.
             let dialect = fake.setup().dialect;
-            let allowed = match dialect {
-                Dialect::HttpDate => apart.take(QUESTIONS).min(),
-                _ => apart.min(),
-            };
-            // A turn of a busy machine: the second is counted where the request is sent.
-            let least = allowed.expect("more than one");
+            let least = apart.take(QUESTIONS).min().expect("more than one");
             assert!(least > SECOND_NS * 9 / 10, "{least} {dialect:?}");
         }
     });
@@ -191,11 +190,12 @@ fn nothing_that_passes_settles_a_protocol_and_what_comes_after_it_does() {
         let mut fakes = Vec::new();
         for (k, (fault, _)) in faults.iter().enumerate() {
             let fake = fake(Dialect::WebNtp, Some(fault.clone()));
-            text += &source(
-                &format!("s{k}"),
-                &fake.url("http", "/json"),
-                "timeout = '500ms'",
-            );
+            // `--check` asks once: whoever answers has the usual time for it.
+            let more = match fault {
+                Fault::StallBeforeHeaders => "timeout = '500ms'",
+                _ => "",
+            };
+            text += &source(&format!("s{k}"), &fake.url("http", "/json"), more);
             fakes.push(fake);
         }
         let lines = checked(&text);
@@ -324,10 +324,10 @@ fn check_asks_nobody_where_every_source_says_what_it_speaks_and_blames_no_file_f
         let address = |listener: &TcpListener| listener.local_addr().expect("bound");
         let (dead, mute) = (address(&gone), address(&silent));
         drop(gone);
-        let more = "timeout = '200ms'";
-        let text = source("dead", &format!("http://{dead}/"), more)
-            + &source("mute", &format!("http://{mute}/"), more)
-            + &source("nameless", "http://no-such-host.invalid/", more)
+        // Long enough to connect on a machine that is busy: that has the same limit.
+        let text = source("dead", &format!("http://{dead}/"), "")
+            + &source("mute", &format!("http://{mute}/"), "timeout = '3s'")
+            + &source("nameless", "http://no-such-host.invalid/", "")
             + &source("good", &url, "");
         let lines = checked(&format!("cycle = '1s'\n{text}"));
         let [dead, mute, nameless, good] = &lines[..] else {
@@ -338,7 +338,7 @@ fn check_asks_nobody_where_every_source_says_what_it_speaks_and_blames_no_file_f
             "{dead}"
         );
         assert!(
-            mute.starts_with("source mute: no answer to the request within 0.2 s; "),
+            mute.starts_with("source mute: no answer to the request within 3 s; "),
             "{mute}"
         );
         assert!(nameless.starts_with("source nameless: "), "{nameless}");

@@ -4,6 +4,7 @@
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -22,6 +23,8 @@ use crate::host::{deadline, sandbox, webntpd as daemon};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const EXCHANGES: usize = 60;
+/// For a reply that comes, on a machine that is busy.
+const PATIENCE: Span = Span::from_secs(5);
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -68,7 +71,7 @@ fn the_truth_is_inside_whatever_the_path_takes_each_way_and_in_either_era() {
                 ..Path::between(request, reply)
             };
             let fake = FakeNtp::start(clock, path, seed);
-            let mut upstream = asking(&fake, Span::from_secs(5));
+            let mut upstream = asking(&fake, PATIENCE);
             block_on(async {
                 for _ in 0..EXCHANGES / 4 {
                     let exchange = upstream.exchange().await.expect("an exchange");
@@ -85,9 +88,8 @@ fn the_truth_is_inside_whatever_the_path_takes_each_way_and_in_either_era() {
 
 #[test]
 fn a_reply_that_is_not_to_be_used_is_refused_by_cause_and_the_next_good_one_counts() {
-    let fake = FakeNtp::start(KnownClock::sample(), Path::direct(), 1);
     let hour = Some(Span::from_secs(3_600));
-    for (fault, words, pause) in [
+    let cases = [
         (NtpFault::WrongOrigin, "no answer to our request", None),
         (NtpFault::ZeroOrigin, "no answer to our request", None),
         (
@@ -115,29 +117,43 @@ fn a_reply_that_is_not_to_be_used_is_refused_by_cause_and_the_next_good_one_coun
             "no answer to the request within 0.2 s",
             None,
         ),
-    ] {
-        let mut upstream = asking(&fake, Span::from_millis(200));
-        fake.set_fault(Some(fault));
-        let failure = block_on(upstream.exchange())
-            .expect_err(words)
-            .into_failure();
-        assert!(failure.reason.contains(words), "{fault:?}: {failure:?}");
-        assert_eq!(failure.retry_after, pause, "{fault:?}");
-        if failure.connection != Aftermath::Usable {
-            upstream.close();
+    ];
+    // At the same time: what is no answer is told only when the time for one is over.
+    thread::scope(|scope| {
+        for (fault, words, pause) in cases {
+            scope.spawn(move || is_refused(fault, words, pause));
         }
-        fake.set_fault(None);
-        let mut upstream = asking(&fake, Span::from_secs(5));
-        let exchange = block_on(upstream.exchange()).expect("it is well again");
-        assert!(holds(&fake, &exchange), "after {fault:?}: {exchange:?}");
+    });
+}
+
+fn is_refused(fault: NtpFault, words: &str, pause: Option<Span>) {
+    let fake = FakeNtp::start(KnownClock::sample(), Path::direct(), 1);
+    // Only where nothing comes is it waited for in vain; the others have their time.
+    let timeout = match fault {
+        NtpFault::Silence => Span::from_millis(200),
+        _ => PATIENCE,
+    };
+    let mut upstream = asking(&fake, timeout);
+    fake.set_fault(Some(fault));
+    let failure = block_on(upstream.exchange())
+        .expect_err(words)
+        .into_failure();
+    assert!(failure.reason.contains(words), "{fault:?}: {failure:?}");
+    assert_eq!(failure.retry_after, pause, "{fault:?}");
+    if failure.connection != Aftermath::Usable {
+        upstream.close();
     }
+    fake.set_fault(None);
+    let mut upstream = asking(&fake, PATIENCE);
+    let exchange = block_on(upstream.exchange()).expect("it is well again");
+    assert!(holds(&fake, &exchange), "after {fault:?}: {exchange:?}");
 }
 
 #[test]
 fn what_comes_beside_the_answer_does_no_harm() {
     let fake = FakeNtp::start(KnownClock::sample(), Path::direct(), 1);
     fake.set_fault(Some(NtpFault::Noise));
-    let mut upstream = asking(&fake, Span::from_secs(5));
+    let mut upstream = asking(&fake, PATIENCE);
     for asked in 1..=EXCHANGES {
         let exchange = block_on(upstream.exchange()).expect("an exchange");
         assert!(holds(&fake, &exchange), "{exchange:?}");
@@ -150,7 +166,7 @@ fn chronyds_time_is_inside_what_it_answers_over_either_family() {
     sandbox::run(|| {
         let mut chronyd = Chronyd::serving(FilePath::new("/run/chrony"));
         for host in ["127.0.0.1", "[::1]", "localhost"] {
-            let mut upstream = upstream(&format!("ntp://{host}"), Span::from_secs(1));
+            let mut upstream = upstream(&format!("ntp://{host}"), PATIENCE);
             // It may not be listening yet.
             let first = deadline::poll(LIMIT, || {
                 let exchange = block_on(upstream.exchange());
@@ -160,6 +176,7 @@ fn chronyds_time_is_inside_what_it_answers_over_either_family() {
                 exchange.ok()
             });
             assert!(first.is_some(), "chronyd does not answer at {host}");
+            let mut delays = Vec::new();
             for _ in 0..EXCHANGES {
                 let before = pair_now();
                 let exchange = block_on(upstream.exchange()).expect("an exchange");
@@ -170,8 +187,11 @@ fn chronyds_time_is_inside_what_it_answers_over_either_family() {
                     exchange.lower() <= most && least <= exchange.upper(),
                     "{truth:?} {exchange:?}"
                 );
-                assert!(exchange.delay() < Span::from_millis(900), "{exchange:?}");
+                delays.push(exchange.delay());
             }
+            // Between stamps that are far apart anything would be inside.
+            let least = delays.iter().min();
+            assert!(least < Some(&Span::from_millis(100)), "{delays:?}");
         }
         chronyd.process.assert_running();
     });

@@ -45,9 +45,12 @@ async fn what_is_found_counts_as_if_it_had_been_configured() {
 async fn what_is_found_holds_over_a_reload_and_a_panic_and_a_changed_source_is_asked_anew() {
     let world = World::default();
     let kinds = |world: &World| world.stage.lock().unwrap().kinds["b"].clone();
+    let told = Arc::new(Notify::new());
+    world.stage.lock().unwrap().told = Some(Arc::clone(&told));
     let mut running = Running::start(&["a"], &world);
     running.reload(Ok(unnamed(&["a", "b"]))).await;
     assert_eq!(running.next().await.ledger.sources[1].protocol, None);
+    told.notify_one();
     let status = running.wait(|status| reach(status, "b") & 1 == 1).await;
     let spoken = status.ledger.sources[1].protocol;
     assert_eq!(spoken, Some(Kind::WebNtp));

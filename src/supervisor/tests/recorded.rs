@@ -66,26 +66,28 @@ async fn a_file_that_begins_after_another_was_renamed_replays_by_itself() {
     running.wait(warns).await;
 
     std::fs::rename(&path, path.with_extension("1")).expect("it is ours");
-    let reloaded = raw_now();
     running.stage().reload = Some(Ok(configured(true)));
     let reload = running.commands.send(Command::Reload).await;
     reload.expect("it runs");
-    let mut decided = Vec::new();
-    while decided.len() < 6 {
-        let status = running.next().await;
-        // All sources that count began without history.
-        if status.snapshot.at > reloaded && status.ledger.reloads == 1 {
-            let line = Decided::of(&status.snapshot).map(|decided| decided.to_string());
-            decided.extend(line.map(|line| (status.snapshot.at, line)));
-        }
-    }
+    // All sources that count began without history.
+    let decided = || {
+        let statuses = world.statuses().into_iter();
+        let since = statuses.filter(|status| status.ledger.reloads == 1);
+        let line = |status: Status| {
+            let decided = Decided::of(&status.snapshot)?.to_string();
+            Some((status.snapshot.at, decided))
+        };
+        since.filter_map(line).collect::<Vec<_>>()
+    };
+    until(|| decided().len() >= 6).await;
     running.stop().await;
 
     let text = std::fs::read_to_string(&path).expect("it was begun");
     let first = text.lines().next().expect("it is not empty");
     assert!(first.starts_with("{\"event\":\"continued\""), "{text}");
     let replayed = replayed(&configured(true), &path);
+    let decided = decided();
     assert!(decided[0].1.contains("\"leap\":\"insert\""), "{decided:?}");
-    assert_eq!(replayed[..decided.len()], decided);
+    assert_eq!(replayed, decided);
     std::fs::remove_dir_all(directory).expect("it is ours");
 }

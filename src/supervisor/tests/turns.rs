@@ -18,11 +18,13 @@ async fn who_is_to_be_asked_more_rarely_is() {
     roster.follow([(id, Turns::every(Span::from_secs(4)))].into_iter());
     let mut received = Vec::new();
     while received.len() < 3 {
-        if let Report::Sample(exchange) = ends.recv().await.expect("it runs").report {
+        let end = in_time(ends.recv()).await.expect("it runs");
+        if let Report::Sample(exchange) = end.report {
             received.push(exchange.received());
         }
     }
-    // The first one came at once; the turns of the others are 4 s apart, and a busy machine is late for one or the other.
+    // The first one came at once. The turns of the others are 4 s apart and not one as before: a busy machine may be late for the first
+    // of them, by more than two seconds.
     let apart = received[2] - received[1];
-    assert!(apart > Span::from_secs(2), "{apart:?}");
+    assert!(apart > Span::from_millis(1_500), "{apart:?}");
 }

@@ -159,9 +159,10 @@ impl Log {
             .0
     }
 
-    /// A daemon's orphans may hold its streams open; the limit is for them.
+    /// A daemon's orphans may hold its streams open; the limit is for them. It is long: on a busy machine those who read may be late,
+    /// and what they have not read yet is missing in the log.
     fn wait_closed(&self) {
-        let deadline = Deadline::after(Duration::from_secs(1));
+        let deadline = Deadline::after(Duration::from_secs(10));
         let mut lines = self.lines();
         while lines.open > 0 && !deadline.remaining().is_zero() {
             lines = self.wait(lines, deadline.remaining());

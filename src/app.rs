@@ -120,6 +120,7 @@ impl World for Live {
         }
         let keeper = self.keeper(config);
         let (told, again) = (keeper.told(), keeper.again());
+        // It does not end by itself: a panic within is its own affair.
         let task = tokio::spawn(async { match keeper.run().await {} }).abort_handle();
         let kept = LeapSecondsKept {
             wanted,
@@ -177,7 +178,7 @@ impl Live {
         });
         let directory = config.state.directory.as_ref().filter(|_| url.is_some());
         let kept = directory.map(|directory| directory.join(KEPT_LIST));
-        Keeper::with_files(vec![list], kept, web)
+        Keeper::with_files(vec![list], kept, web).with_known_time(self.known_time.clone())
     }
 
     /// Serves the metrics where `config` has them; if that cannot be, they stay where they are.

@@ -61,7 +61,10 @@ fn list(config: &Config, now: Utc) -> Option<Place> {
     };
     let fetched = config.leap.url.as_ref();
     let remedy = remedy.map(|remedy| match fetched {
-        Some(url) => format!("{remedy}; another one is fetched from {url}"),
+        Some(url) => {
+            let url = leap_seconds::shown(url);
+            format!("{remedy}; another one is fetched from {url}")
+        }
         None => remedy.to_owned(),
     });
     Some(Place {
@@ -139,7 +142,7 @@ mod tests {
     use super::*;
     use crate::engine::time::Span;
     use crate::protocol::leap_seconds::LeapSeconds;
-    use crate::protocol::leap_seconds::tests::REAL;
+    use crate::protocol::leap_seconds::tests::{REAL, made};
     use std::fs;
     use std::path::PathBuf;
 
@@ -192,6 +195,30 @@ mod tests {
         fs::remove_file(&path).expect("it is there");
         fs::create_dir(&path).expect("writable");
         assert!(list(now).text.contains("cannot read"), "a directory");
+    }
+
+    #[test]
+    fn the_query_of_a_place_on_the_web_is_not_told() {
+        let mut config = Config::of(Vec::new());
+        config.leap.list = Some("/none".into());
+        config.leap.url = Some("https://example/list?key=secret".parse().expect("a URL"));
+        let place = told(&config, Utc::from_secs(0), "[leap] list").expect("it is named");
+        let ends = "; another one is fetched from https://example/list";
+        assert!(place.to_string().ends_with(ends), "{place}");
+    }
+
+    #[test]
+    fn a_list_without_an_end_is_not_used() {
+        let directory = Directory::new("endless");
+        let path = directory.0.join("list");
+        let mut config = Config::of(Vec::new());
+        config.leap.list = Some(path.clone());
+        fs::write(&path, made(Some("3992284800"), None)).expect("writable");
+        let now = Utc::from_secs(1_795_000_000);
+        let place = told(&config, now, "[leap] list").expect("it is named");
+        let begins = "does not say until when it is good; this list of leap seconds is not used";
+        assert!(place.text.ends_with(begins), "{place}");
+        assert!(place.remedy.is_some());
     }
 
     #[test]

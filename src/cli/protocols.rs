@@ -55,7 +55,9 @@ async fn line(source: &Source, known: KnownTime) -> String {
         Ok(Err(trouble)) => format!("source {name}: {trouble}"),
         Err(_) => {
             let limit = PATIENCE.as_secs();
-            format!("source {name}: not within {limit} s; its protocol is still to be found out")
+            format!(
+                "source {name}: did not answer all questions within {limit} s; its protocol is still to be found out"
+            )
         }
     }
 }

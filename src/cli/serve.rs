@@ -124,7 +124,7 @@ async fn serve(
     }
 }
 
-/// Keeps the leap seconds to tell. An empty path or URL is none.
+/// Keeps the leap seconds to tell. An empty URL is none.
 ///
 /// A file that is missing is no error: whoever names a URL may not have it yet.
 fn keeper(path: Option<&Path>, url: Option<&str>) -> Result<Keeper, ServeError> {
@@ -133,8 +133,7 @@ fn keeper(path: Option<&Path>, url: Option<&str>) -> Result<Keeper, ServeError> 
         Some(url) => Some(Web::new(url, &Tls::new(Vec::new()))?),
     };
     let kept = path.unwrap_or(Path::new(DEFAULT_LEAP_SECOND_PATH));
-    let kept = Some(kept).filter(|path| !path.as_os_str().is_empty());
-    if let (Some(named), None) = (path.and(kept), &web)
+    if let (Some(named), None) = (path, &web)
         && let Ok(false) = named.try_exists()
     {
         warn!(
@@ -142,7 +141,7 @@ fn keeper(path: Option<&Path>, url: Option<&str>) -> Result<Keeper, ServeError> 
             named.display()
         );
     }
-    Keeper::with_file(kept.map(Path::to_owned), web).map_err(ServeError::LeapSeconds)
+    Keeper::with_file(Some(kept.to_owned()), web).map_err(ServeError::LeapSeconds)
 }
 
 /// What to do about a file that is no good.

@@ -14,7 +14,7 @@ pub struct Leap {
     /// `list`: a file that somebody keeps up to date (an absolute path; without it [`USUAL_LIST`](Self::USUAL_LIST), if that is
     /// there).
     pub list: Option<PathBuf>,
-    /// `url`: where one is fetched besides, once a month (https; default nowhere).
+    /// `url`: where one is fetched besides, when the newest that is known has expired or is a month old (https; default nowhere).
     pub url: Option<Url>,
 }
 

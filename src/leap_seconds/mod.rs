@@ -2,21 +2,29 @@
 //!
 //! In: paths and a [`Web`], all of which may be missing. Out: a channel with the [`LeapSeconds`] to go by, which are replaced whenever
 //! there are better ones; what was fetched is kept in a file. Nothing is fetched that was not asked for, and nothing that comes later
-//! is worse than what is there: a list from the web that is broken, or older, changes nothing. What leap seconds are for is not known
-//! here.
+//! is worse than what is there: a list from the web that is broken, or older, changes nothing. Whatever hangs or panics on the way is
+//! told and tried again. What leap seconds are for is not known here.
 
+mod anew;
+mod disk;
 mod file;
+mod place;
 mod web;
 
 pub use file::FileError;
-pub use web::{Web, WebError};
+pub use place::{Look, Place, look};
+pub use web::{Web, WebError, shown};
 
 use crate::engine::time::{Span, Utc};
+use crate::net::KnownTime;
 use crate::protocol::leap_seconds::LeapSeconds;
 use crate::sys::clock::{raw_now, sleep_until, system_now};
-use jiff::Timestamp;
+use anyhow::bail;
+use disk::Disk;
+use place::{flaw, has_expired, is_ancient, words};
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
@@ -28,6 +36,9 @@ const MAX_AGE: Span = Span::from_secs(30 * 86_400);
 /// How often files are read again, and it is looked whether a list is due.
 const CHECK: Span = Span::from_secs(86_400);
 
+/// The same as long as one of the files is no good: it may be put right at any time, and so may the clock that it is held against.
+const CHECK_IN_TROUBLE: Span = Span::from_secs(3_600);
+
 /// How long after a list could not be fetched: the first times it may have been the network, which was not there yet.
 const RETRIES: [Span; 4] = [
     Span::from_secs(60),
@@ -37,15 +48,17 @@ const RETRIES: [Span; 4] = [
 ];
 
 /// Keeps leap seconds up to date.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Keeper {
     files: Vec<Place>,
     /// Where what was fetched is kept.
     kept: Option<PathBuf>,
+    disk: Disk,
     web: Option<Web>,
+    known_time: KnownTime,
     told: watch::Sender<Arc<LeapSeconds>>,
-    /// The last list that was fetched by this keeper.
-    fetched: Option<Arc<LeapSeconds>>,
+    /// The list that was last fetched, or else read once, by this keeper.
+    own: Option<Known>,
     /// When what is kept was written or fetched.
     renewed: Option<Utc>,
     /// The list that was last told of, and whether it had expired then.
@@ -53,55 +66,11 @@ pub struct Keeper {
     again: Arc<Notify>,
 }
 
-/// A file that is read again and again.
-#[derive(Debug)]
-pub struct Place {
-    path: PathBuf,
-    /// Whether it is worth a word when it is not there.
-    is_expected: bool,
-    /// What was wrong with it, and has been said.
-    trouble: Option<String>,
-}
-
-impl Place {
-    /// One that somebody has named: that it is missing is told.
-    pub fn named(path: PathBuf) -> Self {
-        Self {
-            path,
-            is_expected: true,
-            trouble: None,
-        }
-    }
-
-    /// One that may be there or not.
-    pub fn usual(path: PathBuf) -> Self {
-        Self {
-            is_expected: false,
-            ..Self::named(path)
-        }
-    }
-
-    /// The list in it and when it was written, if that is any good. Says once why not.
-    async fn read(&mut self) -> Option<(LeapSeconds, Utc)> {
-        let path = self.path.clone();
-        // A disk may hang.
-        let read = tokio::task::spawn_blocking(move || usable(&path));
-        let (found, trouble) = match read.await {
-            Ok(Ok(Some(found))) => (Some(found), None),
-            Ok(Ok(None)) if self.is_expected => (None, Some(missing(&self.path))),
-            Ok(Ok(None)) => (None, None),
-            Ok(Err(trouble)) => (None, Some(trouble)),
-            // It does not panic; then the next try is as good as this one.
-            Err(_) => (None, self.trouble.clone()),
-        };
-        if let Some(trouble) = &trouble
-            && self.trouble.as_ref() != Some(trouble)
-        {
-            warn!("{trouble}; this list of leap seconds is not used");
-        }
-        self.trouble = trouble;
-        found
-    }
+/// A list, and where it came from, for people.
+#[derive(Clone, Debug)]
+struct Known {
+    list: Arc<LeapSeconds>,
+    from: String,
 }
 
 impl Keeper {
@@ -113,12 +82,17 @@ impl Keeper {
         };
         keeper.kept = Some(path.clone());
         if let Some((list, written)) = file::read(&path)? {
-            if is_ancient(&list) {
-                warn!("{}: older than this program, and not used", path.display());
+            if let Some(flaw) = flaw(&list, keeper.now()) {
+                warn!("{}: {flaw}, and not used", path.display());
                 return Ok(keeper);
             }
             keeper.renewed = Some(written);
-            keeper.tell(Arc::new(list), Some(&path));
+            let known = Known {
+                list: Arc::new(list),
+                from: path.display().to_string(),
+            };
+            keeper.own = Some(known.clone());
+            keeper.tell(known);
         }
         Ok(keeper)
     }
@@ -130,13 +104,21 @@ impl Keeper {
         Self {
             files,
             kept,
+            disk: Disk::default(),
             web,
+            known_time: KnownTime::default(),
             told: watch::Sender::new(Arc::new(LeapSeconds::built_in())),
-            fetched: None,
+            own: None,
             renewed: None,
             noted: None,
             again: Arc::default(),
         }
+    }
+
+    /// Goes by this, too, where a date is yet to come by the system clock.
+    pub fn with_known_time(mut self, known_time: KnownTime) -> Self {
+        self.known_time = known_time;
+        self
     }
 
     /// What to go by: what is built in to begin with.
@@ -149,23 +131,29 @@ impl Keeper {
         Arc::clone(&self.again)
     }
 
-    /// Keeps the list up to date, for ever.
-    pub async fn run(mut self) -> Infallible {
+    /// Keeps the list up to date, for ever. Should it panic, that is told, and it begins anew as it is now; what it told of stays in
+    /// force until then.
+    pub async fn run(self) -> Infallible {
+        let keep = || self.clone().keep();
+        anew::for_ever("the search for leap seconds", anew::BACK_OFF, keep).await
+    }
+
+    async fn keep(mut self) -> Infallible {
         let mut trouble = None;
         let mut failures = 0;
         loop {
             self.read_again().await;
             let mut pause = CHECK;
-            if let Some(web) = self.web.take() {
+            if self.files.iter().any(Place::is_in_trouble) {
+                pause = CHECK_IN_TROUBLE;
+            }
+            if let Some(web) = self.web.clone() {
                 if self.is_due(system_now()) && !self.renew(&web, &mut trouble).await {
                     pause = retry(failures);
                     failures += 1;
                 } else {
                     failures = 0;
                 }
-                self.web = Some(web);
-            } else if self.files.is_empty() {
-                return std::future::pending().await;
             }
             tokio::select! {
                 () = sleep_until(raw_now() + pause) => {}
@@ -174,26 +162,35 @@ impl Keeper {
         }
     }
 
+    /// The latest time that is known to have come.
+    fn now(&self) -> Utc {
+        system_now().max(self.known_time.floor())
+    }
+
     /// Goes by the newest list there is.
     async fn read_again(&mut self) {
-        if self.files.is_empty() {
-            return;
-        }
-        let mut best = self.fetched.clone().map(|list| (list, None));
+        let now = self.now();
+        let mut best = self.own.clone();
         for place in &mut self.files {
-            let Some((list, written)) = place.read().await else {
+            let Some((list, written)) = place.read(now).await else {
                 continue;
             };
             if Some(&place.path) == self.kept.as_ref() {
                 self.renewed = self.renewed.max(Some(written));
             }
             let age = |list: &LeapSeconds| (list.updated(), list.expires());
-            if best.as_ref().is_none_or(|(best, _)| age(&list) > age(best)) {
-                best = Some((Arc::new(list), Some(place.path.clone())));
+            if best
+                .as_ref()
+                .is_none_or(|best| age(&list) > age(&best.list))
+            {
+                best = Some(Known {
+                    list: Arc::new(list),
+                    from: place.path.display().to_string(),
+                });
             }
         }
         match best {
-            Some((list, path)) => self.tell(list, path.as_deref()),
+            Some(known) => self.tell(known),
             None => {
                 if self.noted.take().is_some() {
                     info!("no list of leap seconds is in use any more");
@@ -201,16 +198,15 @@ impl Keeper {
                 self.told.send_replace(Arc::new(LeapSeconds::built_in()));
             }
         }
+        debug!("all lists of leap seconds were read");
     }
 
     /// Goes by this list, and says so once, and once more when it has expired.
-    fn tell(&mut self, list: Arc<LeapSeconds>, path: Option<&Path>) {
-        if let Some(news) = self.news(&list, system_now())
-            && let Some(path) = path
-        {
-            info!("{}: {news}", path.display());
+    fn tell(&mut self, known: Known) {
+        if let Some(news) = self.news(&known.list, system_now()) {
+            info!("{}: {news}", known.from);
         }
-        self.told.send_replace(list);
+        self.told.send_replace(known.list);
     }
 
     /// What is to be said of the list that is in use at `now`, if that is not what was last said.
@@ -263,85 +259,26 @@ impl Keeper {
             info!("{web}: the list there is older than the one known, and not used");
             return Ok(());
         }
+        if let Some(flaw) = flaw(&list, self.now()) {
+            bail!("{flaw}");
+        }
         if let Some(path) = self.kept.clone() {
             let shown = path.clone();
-            let kept = tokio::task::spawn_blocking(move || file::replace(&path, &bytes)).await;
-            if let Ok(Err(error)) = kept {
+            let kept = self.disk.run(move || file::replace(&path, &bytes)).await;
+            if let Err(error) = kept.unwrap_or_else(|hangs| Err(io::Error::other(hangs))) {
                 warn!("cannot keep the list in {}: {error}", shown.display());
             }
         }
         let (list, now) = (Arc::new(list), system_now());
         info!("{web}: fetched, {}", words(&list, now));
         self.noted = Some((Arc::clone(&list), has_expired(&list, now)));
-        self.fetched = Some(Arc::clone(&list));
+        self.own = Some(Known {
+            list: Arc::clone(&list),
+            from: web.to_string(),
+        });
         self.told.send_replace(list);
         self.renewed = Some(now);
         Ok(())
-    }
-}
-
-/// How it is with a file that should be a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// It is one: in words, how far it reaches.
-    Good(String),
-    /// It is one that tells of no leap second that comes: in words, since when.
-    Expired(String),
-    /// It is none that is used: in words, why.
-    Unusable(String),
-    /// There is no such file: in words as well.
-    Missing(String),
-}
-
-/// Looks at the file at `path` once, as a [`Keeper`] does that goes by it at `now`. All words begin with the path. A disk that hangs
-/// holds up whoever calls.
-pub fn look(path: &Path, now: Utc) -> Look {
-    match usable(path) {
-        Ok(Some((list, _))) => {
-            let text = format!("{}: {}", path.display(), words(&list, now));
-            if has_expired(&list, now) {
-                Look::Expired(text)
-            } else {
-                Look::Good(text)
-            }
-        }
-        Ok(None) => Look::Missing(missing(path)),
-        Err(trouble) => Look::Unusable(trouble),
-    }
-}
-
-/// The list in a file and when it was written; nothing if there is no such file, or in words why it is not used.
-fn usable(path: &Path) -> Result<Option<(LeapSeconds, Utc)>, String> {
-    match file::read(path) {
-        Ok(Some((list, _))) if is_ancient(&list) => {
-            Err(format!("{}: older than this program", path.display()))
-        }
-        Ok(found) => Ok(found),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn missing(path: &Path) -> String {
-    format!("{}: no such file", path.display())
-}
-
-fn has_expired(list: &LeapSeconds, now: Utc) -> bool {
-    list.expires().is_some_and(|expires| expires <= now)
-}
-
-/// How far a list reaches, for people.
-fn words(list: &LeapSeconds, now: Utc) -> String {
-    let last = format!(
-        "the last leap second in it is that before {}",
-        date(list.last())
-    );
-    match list.expires() {
-        Some(expired) if expired <= now => {
-            let expired = date(expired);
-            format!("expired on {expired}; no leap second after that is known")
-        }
-        Some(expires) => format!("{last}, good until {}", date(expires)),
-        None => format!("{last}; it does not say until when it is good"),
     }
 }
 
@@ -350,23 +287,164 @@ fn retry(failures: usize) -> Span {
     RETRIES[failures.min(RETRIES.len() - 1)]
 }
 
-/// Whether a list does not even know what every copy of this program knows.
-fn is_ancient(list: &LeapSeconds) -> bool {
-    list.last() < LeapSeconds::built_in().last()
-}
-
-/// The day of an instant.
-fn date(instant: Utc) -> String {
-    match Timestamp::from_second(instant.to_parts().0) {
-        Ok(timestamp) => timestamp.strftime("%Y-%m-%d").to_string(),
-        Err(_) => format!("{instant:?}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::leap_seconds::tests::REAL;
+    use crate::net::Tls;
+    use crate::protocol::leap_seconds::tests::{REAL, made};
+    use crate::sys::log::testing::with_priority;
+    use std::fs;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// Dates in NTP seconds: 2026-07-06, 2035-06-28, 2180-01-01, 2190-01-01.
+    const UPDATED: &str = "3992284800";
+    const EXPIRES: &str = "4275590400";
+    const FAR: &str = "8835955200";
+    const FARTHER: &str = "9151574400";
+
+    /// A file with this text, which goes with its guard.
+    struct Written(PathBuf);
+
+    impl Written {
+        fn new(name: &str, text: &str) -> Self {
+            let name = format!("webntpd-leap-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::write(&path, text).expect("writable");
+            Self(path)
+        }
+    }
+
+    impl Drop for Written {
+        fn drop(&mut self) {
+            // Left behind at the worst.
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    /// What is logged until this has come to its end.
+    fn log_of(work: impl Future<Output = ()>) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let lines = with_priority(|| runtime.block_on(work));
+        let lines = lines.lines().filter(|line| !line.starts_with("<7>"));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    /// A place on the web that gives these lists, one after the other.
+    async fn web_with(lists: Vec<String>) -> Web {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/list", listener.local_addr().expect("bound"));
+        tokio::spawn(async move {
+            for list in lists {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.expect("a whole head"));
+                }
+                let length = list.len();
+                let response = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{list}"
+                );
+                let sent = stream.write_all(response.as_bytes()).await;
+                sent.expect("somebody reads it");
+            }
+        });
+        Web::new(&url, &Tls::new(Vec::new())).expect("a good URL")
+    }
+
+    #[test]
+    fn a_list_that_is_dated_ahead_of_our_time_is_not_used_wherever_it_comes_from() {
+        let ahead = "dated 2180-01-01, which is yet to come, unless our clock is behind";
+        let file = Written::new("ahead", &made(Some(FAR), Some(FARTHER)));
+        let path = file.0.display().to_string();
+        let known_time = KnownTime::default();
+        let named = || Keeper::with_files(vec![Place::named(file.0.clone())], None, None);
+        let lines = log_of(async {
+            let mut keeper = named().with_known_time(known_time.clone());
+            keeper.read_again().await;
+            assert_eq!(keeper.told.borrow().updated(), None);
+            // A day is a matter of whose clock is right.
+            known_time.learn(Utc::from_secs(8_835_955_200 - 2_208_988_800 - 86_400));
+            keeper.read_again().await;
+            assert!(keeper.told.borrow().updated().is_some(), "it has come");
+        });
+        let told = format!("<4>{path}: {ahead}; this list of leap seconds is not used\n");
+        assert!(lines.starts_with(&told), "{lines}");
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+
+        let lines = log_of(async {
+            let keeper = Keeper::with_file(Some(file.0.clone()), None).expect("it is a list");
+            assert_eq!(keeper.told.borrow().updated(), None);
+        });
+        assert_eq!(lines, format!("<4>{path}: {ahead}, and not used\n"));
+
+        let kept = Written::new("not-ahead", "");
+        let lines = log_of(async {
+            let lists = [FAR, UPDATED].map(|date| made(Some(date), Some(FARTHER)));
+            let web = web_with(lists.to_vec()).await;
+            let mut keeper = Keeper::with_files(Vec::new(), Some(kept.0.clone()), None);
+            assert!(!keeper.renew(&web, &mut None).await);
+            assert_eq!(fs::read(&kept.0).expect("it is there"), b"");
+            assert!(keeper.renew(&web, &mut None).await);
+            let updated = keeper.told.borrow().updated();
+            assert_eq!(updated, Some(Utc::from_secs(1_783_296_000)));
+        });
+        assert!(
+            lines.contains(&format!("/list: {ahead}; keeping")),
+            "{lines}"
+        );
+    }
+
+    #[test]
+    fn a_list_without_an_end_is_told_and_goes_before_no_other() {
+        let endless = Written::new("endless", &made(Some("3992284801"), None));
+        let other = Written::new("other", &made(Some(UPDATED), Some(EXPIRES)));
+        let paths = [&endless, &other].map(|file| file.0.display().to_string());
+        let lines = log_of(async {
+            let files = [&endless, &other].map(|file| Place::named(file.0.clone()));
+            let mut keeper = Keeper::with_files(files.to_vec(), None, None);
+            keeper.read_again().await;
+            assert!(keeper.told.borrow().expires().is_some());
+        });
+        let told = format!(
+            "<4>{}: does not say until when it is good; this list of leap seconds is not used\n<6>{}: in use, the last leap second in it is that before 2017-01-01, good until 2035-06-28\n",
+            paths[0], paths[1]
+        );
+        assert_eq!(lines, told);
+    }
+
+    #[test]
+    fn that_a_list_has_expired_is_told_once_wherever_it_came_from() {
+        let list = Arc::new(LeapSeconds::parse(REAL.as_bytes()).expect("real"));
+        let told = ": expired on 2026-06-28; no leap second after that is known\n";
+        // Such as are there in a daemon, and in a server, which reads none again.
+        for files in [vec![Place::usual("/none".into())], Vec::new()] {
+            let lines = log_of(async {
+                let mut keeper = Keeper::with_files(files, None, None);
+                // As it is once it was fetched and had not expired.
+                keeper.own = Some(Known {
+                    list: Arc::clone(&list),
+                    from: "https://example/list".to_owned(),
+                });
+                keeper.noted = Some((Arc::clone(&list), false));
+                keeper.read_again().await;
+                keeper.read_again().await;
+                assert_eq!(*keeper.told.borrow().as_ref(), *list);
+            });
+            assert_eq!(lines, format!("<6>https://example/list{told}"));
+        }
+        let file = Written::new("expired", REAL);
+        let lines = log_of(async {
+            let mut keeper =
+                Keeper::with_file(Some(file.0.clone()), None).expect("it is a good list");
+            keeper.read_again().await;
+            assert_eq!(*keeper.told.borrow().as_ref(), *list);
+        });
+        assert_eq!(lines, format!("<6>{}{told}", file.0.display()));
+    }
 
     #[test]
     fn a_list_is_told_once_when_it_comes_into_use_and_once_when_it_expires() {

@@ -38,7 +38,7 @@ pub enum WebError {
 }
 
 /// Where to fetch a list, by http or https.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Web {
     url: Url,
     client: reqwest::Client,
@@ -47,10 +47,15 @@ pub struct Web {
 /// Without its query, which may be a secret.
 impl fmt::Display for Web {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        url.fmt(f)
+        shown(&self.url).fmt(f)
     }
+}
+
+/// What may be told of a URL: all but its query, which may be a secret.
+pub fn shown(url: &Url) -> Url {
+    let mut url = url.clone();
+    url.set_query(None);
+    url
 }
 
 impl Web {
@@ -69,6 +74,8 @@ impl Web {
             .tls_backend_preconfigured(tls)
             .timeout(FETCH_TIMEOUT)
             .redirect(redirect::Policy::custom(redirected))
+            // It would tell a host that we are redirected to the query.
+            .referer(false)
             .user_agent(AGENT)
             .build()?;
         Ok(Self { url, client })
@@ -111,4 +118,42 @@ fn redirected(attempt: redirect::Attempt<'_>) -> redirect::Action {
         return attempt.error("redirected from https to something else");
     }
     attempt.follow()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// Gives one response; the head of the request.
+    async fn answer(listener: &TcpListener, response: &str) -> String {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.expect("a whole head"));
+        }
+        let sent = stream.write_all(response.as_bytes()).await;
+        sent.expect("somebody reads it");
+        String::from_utf8(request).expect("text")
+    }
+
+    #[tokio::test]
+    async fn the_query_is_told_to_the_place_itself_and_to_nobody_it_leads_to() {
+        let bind = || TcpListener::bind("127.0.0.1:0");
+        let (place, other) = (bind().await.expect("free"), bind().await.expect("free"));
+        let [url, elsewhere] =
+            [&place, &other].map(|it| format!("http://{}/list", it.local_addr().expect("bound")));
+        let moved =
+            format!("HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n");
+        let whole = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlist";
+        let secret = format!("{url}?key=secret");
+        let web = Web::new(&secret, &Tls::new(Vec::new())).expect("a good URL");
+        assert_eq!(web.to_string(), url);
+        let (fetched, asked, led) =
+            tokio::join!(web.fetch(), answer(&place, &moved), answer(&other, whole));
+        assert_eq!(fetched.expect("it is there"), b"list");
+        assert!(asked.contains("/list?key=secret"), "{asked}");
+        assert!(!led.contains("secret"), "{led}");
+    }
 }

@@ -280,7 +280,7 @@ impl Trouble {
             Cause::Undecided(Undecided::Page) => Some(&Refusal::Html),
             Cause::Net(_)
             | Cause::Impossible(_)
-            | Cause::Undecided(Undecided::NoTime)
+            | Cause::Undecided(Undecided::Still | Undecided::NoTime)
             | Cause::Unasked(_) => None,
         }
     }

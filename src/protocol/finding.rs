@@ -1,7 +1,8 @@
 //! Finding out what a web server speaks, where nobody has said so.
 //!
 //! In: the replies to four questions at the most. Out: the next question, a [`Kind`], or why nothing is settled. A kind is settled
-//! only by a good reply to the very request that this kind sends, so what is found can be measured. It goes from the finest kinds
+//! only by a good reply to the very request that this kind sends, so what is found can be measured; and by a second, later one where
+//! a reply does not name its question, for a number that merely stands there looks like a time as well. It goes from the finest kinds
 //! to the coarsest, and on to the next question only when a real answer has ruled the present one out: whatever may pass (no answer,
 //! a server that is busy, a cache, a portal, a redirect, a stamp that cannot be) settles nothing, and all begins anew.
 //!
@@ -15,7 +16,7 @@ use crate::protocol::refusal::{Refusal, is_html};
 use crate::protocol::request::Request;
 use crate::protocol::stamp::Rounding;
 
-/// How long a server is left alone that has answered all questions and told no time.
+/// How long a server is left alone that has answered and told no time.
 const NO_TIME_PAUSE: Span = Span::from_secs(600);
 
 /// How far the search for a server's kind has come.
@@ -24,6 +25,8 @@ pub struct Finding {
     question: Question,
     /// The URL itself was answered, and not with a time.
     has_page: bool,
+    /// The kind that the last reply is a good one of, if it may as well be a number that stands still, and the time it told.
+    first: Option<(Kind, Utc)>,
 }
 
 /// Why nothing is settled.
@@ -37,6 +40,11 @@ pub enum Undecided {
         "the reply proves nothing: in clear text anybody on the way may have said this, a captive portal as well; name its `protocol` if this is the right server"
     )]
     Page,
+    /// A good reply of a kind, and then none that was later.
+    #[error(
+        "what it replies looks like a time, but does not go on: the second reply was no later than the first; correct its `url`, or name its `protocol`"
+    )]
+    Still,
     /// All questions were answered, none with a time.
     #[error("none of its replies is a time; correct its `url`, or name its `protocol`")]
     NoTime,
@@ -101,7 +109,7 @@ impl Finding {
             Ok((fields, body)) => {
                 match could_be(self.question.kinds(), request, fields, body, plausible) {
                     _ if !is_verified && is_page(fields, body) => Err(Undecided::Page),
-                    Ok(Some(Kind::HttpDate)) if !self.has_page => Err(Undecided::NoTime),
+                    Ok(Some((Kind::HttpDate, _))) if !self.has_page => Err(Undecided::NoTime),
                     Ok(found) => Ok((found, true)),
                     Err(refusal) => Err(refusal.into()),
                 }
@@ -117,8 +125,31 @@ impl Finding {
             }
             Err(refusal) => Err(refusal.into()),
         };
-        let judged = judged.and_then(|(found, came)| match (found, self.question.next()) {
-            (Some(kind), _) => Ok(Some(kind)),
+        let judged = judged.and_then(|(found, came)| self.go_on(found, came, is_verified));
+        if judged.is_err() {
+            *self = Self::default();
+        }
+        judged
+    }
+
+    /// What follows from the kind that a reply is a good one of and the time it tells, if any; `came` if it is a reply at all.
+    fn go_on(
+        &mut self,
+        found: Option<(Kind, Utc)>,
+        came: bool,
+        is_verified: bool,
+    ) -> Result<Option<Kind>, Undecided> {
+        if let Some((kind, first)) = self.first {
+            let goes_on = found.is_some_and(|(again, time)| again == kind && time > first);
+            return goes_on.then_some(Some(kind)).ok_or(Undecided::Still);
+        }
+        match (found, self.question.next()) {
+            // For a date no question is left; no page has one that stands still by itself.
+            (Some((kind, _)), next) if kind.echoes() || next.is_none() => Ok(Some(kind)),
+            (Some(_), _) => {
+                self.first = found;
+                Ok(None)
+            }
             // Everybody on the way can send a date.
             (None, Some(Question::Head)) if !is_verified => Err(Undecided::Page),
             (None, Some(next)) => {
@@ -127,11 +158,7 @@ impl Finding {
                 Ok(None)
             }
             (None, None) => Err(Undecided::NoTime),
-        });
-        if judged.is_err() {
-            *self = Self::default();
         }
-        judged
     }
 }
 
@@ -141,23 +168,23 @@ impl Undecided {
         match self {
             Self::Refused(refusal) => refusal.retry_after(),
             Self::Page => None,
-            Self::NoTime => Some(NO_TIME_PAUSE),
+            Self::Still | Self::NoTime => Some(NO_TIME_PAUSE),
         }
     }
 }
 
-/// The first of `kinds` that a reply is a good one of; none if it is plainly of none of them. Fails where it may be a bad reply of
-/// one of them.
+/// The first of `kinds` that a reply is a good one of, and the time it tells; none if it is plainly of none of them. Fails where it
+/// may be a bad reply of one of them.
 fn could_be(
     kinds: &[Kind],
     request: &Request,
     fields: &Fields<'_>,
     body: &[u8],
     plausible: &Plausible,
-) -> Result<Option<Kind>, Refusal> {
+) -> Result<Option<(Kind, Utc)>, Refusal> {
     for kind in kinds {
         match kind.read(request, fields, body, Rounding::Unknown, plausible) {
-            Ok(_) => return Ok(Some(*kind)),
+            Ok(reading) => return Ok(Some((*kind, reading.server.departed_after))),
             Err(refusal) if is_another_kinds(&refusal) => {}
             Err(refusal) => return Err(refusal),
         }

@@ -347,9 +347,21 @@ pub(crate) mod tests {
 #h\t49db2447 571e5e1b 2f002a53 9c8da8e4 39b8e49e
 ";
 
-    /// Two rows of the list, and the hash that makes them whole.
+    /// A list with the last leap second that is built in, and these dates, in NTP seconds.
+    pub(crate) fn made(updated: Option<&str>, expires: Option<&str>) -> String {
+        let mut lines = String::new();
+        for (sign, date) in [("#$", updated), ("#@", expires)] {
+            if let Some(date) = date {
+                lines += &format!("{sign} {date}\n");
+            }
+        }
+        short(&(lines + "3644697600 36\n3692217600 37"))
+    }
+
+    /// These lines, and the hash that makes them whole.
     fn short(rows: &str) -> String {
-        let digits: Vec<&str> = rows.lines().flat_map(str::split_whitespace).collect();
+        let words = rows.lines().flat_map(str::split_whitespace);
+        let digits: Vec<&str> = words.filter(|word| !word.starts_with('#')).collect();
         let sum = sum(Sha1::new().chain_update(digits.concat()));
         let words = sum.map(|word| format!("{word:x}")).join(" ");
         format!("{rows}\n#h {words}\n")

@@ -31,11 +31,12 @@ impl Almanac {
     /// before counts, or else that of the `system`.
     pub(super) fn news(&mut self, decided: Option<Utc>, system: Utc) -> Option<Option<List>> {
         self.time = decided.or(self.time);
-        // If nobody looks any more, the last word stays in force.
-        if let Some(found) = &mut self.found
-            && found.has_changed().unwrap_or(false)
-        {
-            self.leap_seconds = Some(Arc::clone(&found.borrow_and_update()));
+        // If nobody looks any more, the last word stays in force, also if it was not heard before.
+        if let Some(found) = &mut self.found {
+            let word = found.borrow_and_update();
+            if word.has_changed() {
+                self.leap_seconds = Some(Arc::clone(&word));
+            }
         }
         let leap_seconds = self.leap_seconds.as_ref()?;
         let list = list(leap_seconds, self.time.unwrap_or(system));
@@ -79,6 +80,17 @@ mod tests {
         assert_eq!(almanac.news(None, NOW), Some(None));
         drop(sender);
         assert_eq!(almanac.news(None, NOW), None);
+    }
+
+    #[test]
+    fn the_last_word_counts_also_if_nobody_looks_any_more() {
+        let real = Arc::new(LeapSeconds::parse(REAL.as_bytes()).expect("real"));
+        let (sender, found) = watch::channel(Arc::new(LeapSeconds::built_in()));
+        let mut almanac = Almanac::new(Some(found));
+        sender.send_replace(real);
+        drop(sender);
+        assert!(almanac.news(None, NOW).flatten().is_some());
+        assert_eq!(almanac.news(None, NOW), None, "it is no news twice");
     }
 
     #[test]

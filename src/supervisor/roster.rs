@@ -12,10 +12,11 @@ use crate::engine::time::{Raw, Span};
 use crate::engine::{SourceId, SourceSettings};
 use crate::poller::{Ask, Found, Handle, PollEnd, Poller};
 use crate::protocol::kind::Kind;
+use crate::sys::panic;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 
 /// At the start the sources are asked one after the other, this far apart.
 const START_APART: Span = Span::from_millis(100);
@@ -226,7 +227,7 @@ impl Roster {
                     id: entry.id,
                     name: entry.config.name.clone(),
                     times: entry.panics,
-                    cause: words(error),
+                    cause: panic::words(error),
                 };
             }
         }
@@ -376,17 +377,6 @@ fn pace(source: &SourceConfig, id: SourceId) -> Pace {
         phase: Span::from_nanos(phase as i64),
         burst: if source.burst { BURST } else { 0 },
         coarse: source.protocol.is_some_and(Kind::is_coarse),
-    }
-}
-
-fn words(error: JoinError) -> String {
-    match error.try_into_panic() {
-        Ok(cause) => cause
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| cause.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".into()),
-        Err(error) => error.to_string(),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod continuity;
 pub mod listen;
 pub mod log;
 pub mod notify;
+pub mod panic;
 pub mod reader;
 pub mod shm;
 pub mod signals;

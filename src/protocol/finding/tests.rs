@@ -56,12 +56,32 @@ fn ask(finding: &mut Finding, reply: &Reply, verified: bool) -> Result<Option<Ki
     finding.answered(&request, answer, verified, &Plausible::release())
 }
 
-/// Asks all questions until something comes of it, each answered by the next of `replies`, the last one by all that follow.
+/// The same reply so many seconds later.
+fn later(reply: &Reply, seconds: usize) -> Reply {
+    let go_on = |text: &str| {
+        let second = 1 + seconds;
+        text.replace("1893456001", &format!("{}", 1_893_456_000 + second))
+            .replace("00:00:01", &format!("00:00:{second:02}"))
+    };
+    match reply {
+        Reply::Came(fields, body) => {
+            let fields = fields.iter().map(|(name, value)| {
+                let value = go_on(&String::from_utf8_lossy(value));
+                (*name, value.into_bytes())
+            });
+            Reply::Came(fields.collect(), go_on(body))
+        }
+        refused @ Reply::Refused(_) => refused.clone(),
+    }
+}
+
+/// Asks all questions a second apart until something comes of it, each answered by the next of `replies`, the last one by all that
+/// follow.
 fn find(replies: &[Reply], verified: bool) -> Result<Kind, Undecided> {
     let mut finding = Finding::default();
     for nth in 0..4 {
-        let reply = &replies[nth.min(replies.len() - 1)];
-        if let Some(kind) = ask(&mut finding, reply, verified)? {
+        let reply = later(&replies[nth.min(replies.len() - 1)], nth);
+        if let Some(kind) = ask(&mut finding, &reply, verified)? {
             return Ok(kind);
         }
     }
@@ -96,6 +116,50 @@ fn each_kind_is_settled_by_a_good_reply_to_its_own_request() {
             assert_eq!(find(&replies, verified), Ok(kind), "{verified}");
         }
     }
+}
+
+#[test]
+fn a_number_that_stands_still_is_no_time() {
+    let no = || status(405);
+    let stamp = || text(STAMP);
+    let well_known = || came(&[("X-HTTPSTIME", STAMP.as_bytes())], "");
+    for (before, first) in [
+        (vec![no()], stamp()),
+        (vec![text("hello")], text("1893456001")),
+        (vec![no()], came(&[("X-Time", b"1893456001285")], "")),
+        (vec![no()], text(&format!(r#"{{"id":"h","time":{STAMP}}}"#))),
+        (vec![no(), no()], well_known()),
+    ] {
+        let asked = || {
+            let mut finding = Finding::default();
+            for reply in before.iter().chain([&first]) {
+                assert_eq!(ask(&mut finding, reply, VERIFIED), Ok(None));
+            }
+            finding
+        };
+        let mut finding = asked();
+        assert!(ask(&mut finding, &later(&first, 1), VERIFIED).is_ok_and(|kind| kind.is_some()));
+        let busy = status(503);
+        for (second, is_still) in [
+            (&first, true),
+            (&text("hello"), true),
+            (&status(404), true),
+            (&busy, false),
+        ] {
+            let mut finding = asked();
+            let undecided = ask(&mut finding, second, VERIFIED).expect_err("not later");
+            assert_eq!(undecided == Undecided::Still, is_still, "{undecided}");
+            assert_eq!(finding, Finding::default());
+        }
+    }
+    // Another kind, however late, is no second reply of the first.
+    let mut finding = Finding::default();
+    for reply in [no(), stamp()] {
+        assert_eq!(ask(&mut finding, &reply, VERIFIED), Ok(None));
+    }
+    let other = came(&[("X-Time", b"1893456002285")], "");
+    assert_eq!(ask(&mut finding, &other, VERIFIED), Err(Undecided::Still));
+    assert_eq!(Undecided::Still.retry_after(), Some(NO_TIME_PAUSE));
 }
 
 #[test]

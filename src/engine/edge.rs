@@ -52,27 +52,21 @@ const READINGS: [(i64, Span); 4] = [
     (0, Span::from_millis(20)),
 ];
 
-/// Where in what is left a request should arrive, in 32nds. "Already" costs a whole second, in which there is room for one request
-/// only, as a third would be less than a second after the last but one; "not yet" does not if another may follow at once, and else
-/// leaves room for two in the next second. If nothing were unsure, each second would leave √2 − 1 of what there was, with a request
-/// there, or at 1 − √½ if it is the first of two; nearer to the middle it takes as long where answers are unsure, and fewer
-/// requests.
-const PARTS: i64 = 32;
-const ONE: i64 = 15;
-const FIRST_OF_TWO: i64 = 11;
-/// A poll has no next one soon, whatever the answer.
-const MIDDLE: i64 = 16;
+/// Where in what is left a request should arrive, in 16ths. "Already" costs a whole second; "not yet" does not if another
+/// request may follow at once. With 6 both take about the same time for each bit.
+const FIRST_OF_TWO: i64 = 6;
+const MIDDLE: i64 = 8;
 
-/// Two requests that are further apart than this part of what is left, in 32nds, tell less than one in the middle.
-const FARTHEST_APART: i64 = 22;
+/// Two requests that are further apart than this part of what is left, in 16ths, tell less than one in the middle.
+const FARTHEST_APART: i64 = 11;
 
 /// After so many answers alike the next request is not aimed at what is left but beyond it: a server that has stepped would
 /// answer like that for ever.
 const SUSPICIOUS: i32 = 3;
 
-/// A request that cannot arrive sooner is better put off to the next second, in 32nds of what is left.
-const LATEST: i64 = 20;
-const LATEST_IN_HASTE: i64 = 26;
+/// A request that cannot arrive sooner is better put off to the next second, in 16ths of what is left.
+const LATEST: i64 = 10;
+const LATEST_IN_HASTE: i64 = 13;
 
 /// What is known of a server's second.
 #[derive(Debug, Default)]
@@ -200,25 +194,27 @@ impl Edge {
             Some(_) => left,
         };
         let width = left.hi - left.lo;
-        let place = |part: i64| left.hi - Span::from_nanos(width.as_nanos() / PARTS * part);
-        let (one, latest) = match free {
-            Some(_) => (ONE, LATEST_IN_HASTE),
-            None => (MIDDLE, LATEST),
+        let place =
+            |sixteenths: i64| left.hi - Span::from_nanos(width.as_nanos() / 16 * sixteenths);
+        let latest = if free.is_some() {
+            LATEST_IN_HASTE
+        } else {
+            LATEST
         };
         // The first whole second of the server that is not past for good at the earliest arrival.
         let arrival = earliest + travel;
         let second = whole_second_after(arrival, place(latest));
-        let at = |part| arrival.max(second - place(part)) - travel;
+        let at = |sixteenths| arrival.max(second - place(sixteenths)) - travel;
         // The next one leaves when the reply to this one is here.
-        let apart = self.typical_delay().as_nanos().saturating_mul(PARTS) / width.as_nanos().max(1);
+        let apart = self.typical_delay().as_nanos().saturating_mul(16) / width.as_nanos().max(1);
         if apart <= FARTHEST_APART {
-            let first = at(((PARTS - apart) / 2).min(FIRST_OF_TWO));
-            let rest = Span::from_nanos(width.as_nanos() / PARTS * (PARTS - FIRST_OF_TWO) / 2);
+            let first = at(((16 - apart) / 2).min(FIRST_OF_TWO));
+            let rest = Span::from_nanos(width.as_nanos() / 16 * (16 - FIRST_OF_TWO) / 2);
             if free.is_some_and(|free| first + rest >= free) {
                 return first;
             }
         }
-        at(one)
+        at(MIDDLE)
     }
 
     /// Takes in one more, whatever it contradicts.

@@ -42,8 +42,12 @@ const BURST_APART: Span = Span::from_secs(2);
 /// Within so much after a silence every source is asked, and none of them sooner than its own part of it.
 const HUSH_SPREAD: Span = Span::from_secs(8);
 
-/// No server's turn comes sooner than this after its last one was due; in the search at the start, after the last but one.
+/// No server's turn comes sooner than this after its last one was due.
 pub const LEAST_APART: Span = Span::from_secs(1);
+
+/// In the search at the start no turn comes sooner than this after the last but one: two requests meet a server in a second, but for a
+/// little, since what is left of the edge may lie before the last request. With a whole second the search takes one and a half longer.
+pub const TWO_APART: Span = Span::from_millis(950);
 
 /// A turn that is nearer than this part of the shortest poll is left out. No place is nearer to the beginning of an interval, so each
 /// has its turn.
@@ -348,8 +352,8 @@ impl Source {
             self.burst -= 1;
             self.next_search = now + between_searches(&self.pace);
             if self.is_hasty {
-                let polite = self.asked_before.map_or(now, |before| before + LEAST_APART);
-                return edge.aim(now.max(polite), Some(last + LEAST_APART));
+                let polite = self.asked_before.map_or(now, |before| before + TWO_APART);
+                return edge.aim(now.max(polite), Some(last + TWO_APART));
             }
             // One request for each second of the server's.
             let earliest = now.max(last + LEAST_APART);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::estimate::Prior;
 use crate::engine::filter::Filter;
-use crate::engine::source::{Action, Aftermath, Failure, Fault, Pace, Report, Source};
+use crate::engine::source::{Action, Aftermath, Failure, Fault, Pace, Report, Source, TWO_APART};
 use crate::engine::time::Utc;
 use proptest::prelude::*;
 
@@ -16,9 +16,6 @@ const PACE: Pace = Pace {
 };
 
 const START: Raw = Raw::from_nanos(1_000_000_000_000);
-
-/// No more than two requests meet a server in any time shorter than this.
-const TWO_IN: Span = Span::from_secs(1);
 
 /// A server may have closed a connection that was idle for so long.
 const IDLE: Span = Span::from_secs(3);
@@ -183,7 +180,7 @@ fn ask(world: &World, seconds: f64) -> Vec<Known> {
         }
     }
     for three in left_at.windows(3) {
-        assert!(three[2] - three[0] >= TWO_IN, "{three:?} {world:?}");
+        assert!(three[2] - three[0] >= TWO_APART, "{three:?} {world:?}");
     }
     all
 }
@@ -260,8 +257,8 @@ fn the_edge_is_found_to_a_millisecond_or_as_well_as_the_path_allows() {
             let found = search(run).iter().position(|known| known.left <= 1.0);
             let found = found.expect("it was found");
             let end = search(run)[search(run).len() - 1];
-            // With exact answers, at any place in the second, the slowest of searches would take 8.04 s.
-            long += usize::from(found >= 14 || run[found].at > 10.0);
+            // A wake-up that comes late costs the slowest ones a second more.
+            long += usize::from(found >= 14 || run[found].at > 8.0);
             rough += usize::from(end.estimate.abs() > 0.5);
             assert!(run[found].middle.abs() <= 0.5, "{:?}", search(run));
             assert!(end.middle.abs() <= 0.5, "{:?}", search(run));
@@ -282,12 +279,15 @@ fn the_edge_is_found_to_a_millisecond_or_as_well_as_the_path_allows() {
         ("10 ms, queue 5 ms", 10.0, 5.0),
         ("10 ms up, 30 ms down", 30.0, 2.0),
     ] {
-        for run in searches(name, &World::of(10.0, down, queue)) {
-            let end = search(&run)[search(&run).len() - 1];
-            // No more than the round trip is unsure, and no more than half of what its two ways may differ by can be wrong.
-            assert!(end.left <= end.typical_delay, "{name}: {end:?}");
+        let mut wide = 0;
+        let runs = searches(name, &World::of(10.0, down, queue));
+        for run in &runs {
+            let end = search(run)[search(run).len() - 1];
+            // What is unsure is the round trip at the most, as a rule; half of what its two ways may differ by can be wrong besides.
+            wide += usize::from(end.left > end.typical_delay);
             assert!(end.middle.abs() <= (end.left + end.least_delay) / 2.0);
         }
+        assert!(wide * 50 <= runs.len(), "{name}: {wide}");
     }
     let late = World {
         stale: 20.0,

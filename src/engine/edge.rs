@@ -15,7 +15,7 @@ use super::passage::Silence;
 use super::time::{Rate, Raw, Span, Theta, Utc};
 use std::collections::VecDeque;
 
-/// Most requests that follow the first one quickly while the edge is searched for. Twelve find it to a millisecond as a rule.
+/// Most requests that follow the first one quickly while the edge is searched for. Eleven find it to a millisecond as a rule.
 pub const QUICK: u32 = 15;
 
 /// An edge that is known no better than this is lost.
@@ -39,8 +39,9 @@ const RANK: usize = 4;
 /// What is left is narrow enough when it is this part of the round trip: how the two ways share it is not known any better.
 const PART_OF_DELAY: i64 = 8;
 
-/// It is narrow enough in any case at this: a program is not woken any more exactly.
-const NARROW: Span = Span::from_millis(1);
+/// It is narrow enough in any case at this: a program is not woken any more exactly. At a whole millisecond two estimates
+/// in a thousand are off by more than half of one, with this less than one.
+const NARROW: Span = Span::from_micros(950);
 
 /// How the replies are read, the sharpest first, until they do not contradict each other: how many quarters of the least round trip
 /// are taken for the path (as much each way), and how long after its second a server may still tell it.

@@ -45,9 +45,9 @@ const HUSH_SPREAD: Span = Span::from_secs(8);
 /// No server's turn comes sooner than this after its last one was due.
 pub const LEAST_APART: Span = Span::from_secs(1);
 
-/// In the search at the start no more than two requests meet a server in this time: a second, but for a little, since what is left of
-/// the edge may lie before the last request.
-const TWO_IN: Span = Span::from_millis(950);
+/// In the search at the start no turn comes sooner than this after the last but one: two requests meet a server in a second, but for a
+/// little, since what is left of the edge may lie before the last request. With a whole second the search takes one and a half longer.
+pub const TWO_APART: Span = Span::from_millis(950);
 
 /// A turn that is nearer than this part of the shortest poll is left out. No place is nearer to the beginning of an interval, so each
 /// has its turn.
@@ -251,6 +251,9 @@ impl Source {
         self.serial += 1;
         match result {
             Ok(exchange) => {
+                // It may have taken a while to connect.
+                let sent = exchange.sent().min(now);
+                self.last_asked = self.last_asked.map(|asked| asked.max(sent));
                 self.failures = 0;
                 self.silence = None;
                 if self.edge.is_none() && exchange.whole() > Span::ZERO {
@@ -349,8 +352,8 @@ impl Source {
             self.burst -= 1;
             self.next_search = now + between_searches(&self.pace);
             if self.is_hasty {
-                let polite = self.asked_before.map_or(now, |before| before + TWO_IN);
-                return edge.aim(now.max(polite), Some(last + TWO_IN));
+                let polite = self.asked_before.map_or(now, |before| before + TWO_APART);
+                return edge.aim(now.max(polite), Some(last + TWO_APART));
             }
             // One request for each second of the server's.
             let earliest = now.max(last + LEAST_APART);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::estimate::Prior;
 use crate::engine::filter::Filter;
-use crate::engine::source::{Action, Aftermath, Failure, Fault, Pace, Report, Source};
+use crate::engine::source::{Action, Aftermath, Failure, Fault, Pace, Report, Source, TWO_APART};
 use crate::engine::time::Utc;
 use proptest::prelude::*;
 
@@ -17,8 +17,8 @@ const PACE: Pace = Pace {
 
 const START: Raw = Raw::from_nanos(1_000_000_000_000);
 
-/// Three requests are never closer than this.
-const TWO_IN: Span = Span::from_millis(950);
+/// A server may have closed a connection that was idle for so long.
+const IDLE: Span = Span::from_secs(3);
 
 /// A server that tells whole seconds, and the way to it; times in milliseconds.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ struct World {
     rounds: bool,
     /// One request of so many fails.
     failing: u64,
+    /// How long a new connection takes: the first one, and one after a pause.
+    connecting: f64,
     /// From the start to a step of the server by so much.
     step: Option<(f64, f64)>,
 }
@@ -49,6 +51,7 @@ impl World {
             stale: 0.0,
             rounds: false,
             failing: u64::MAX,
+            connecting: 0.0,
             step: None,
         }
     }
@@ -93,6 +96,8 @@ fn ms(millis: f64) -> Span {
 struct Known {
     at: f64,
     due: Raw,
+    /// Whether a search ends with it.
+    is_found: bool,
     /// Width of what is left, and how far its middle is off.
     left: f64,
     middle: f64,
@@ -100,9 +105,10 @@ struct Known {
     estimate: f64,
     outside: f64,
     least_delay: f64,
+    typical_delay: f64,
 }
 
-/// Asks until `seconds` have gone, and holds every bound against the truth.
+/// Asks until `seconds` have gone, holds every bound against the truth, and every request against manners.
 fn ask(world: &World, seconds: f64) -> Vec<Known> {
     let mut chance = Chance(world.seed);
     let theta = (Utc::from_secs(1_800_000_000) + ms(1e3 * chance.unit())) - START;
@@ -114,6 +120,7 @@ fn ask(world: &World, seconds: f64) -> Vec<Known> {
     let mut source = Source::new(PACE, START, 1);
     let (mut filter, mut edge) = (Filter::default(), Edge::default());
     let (mut now, mut due, mut all) = (START, START, Vec::new());
+    let (mut left_at, mut idle_from) = (Vec::new(), None);
     while now - START < ms(seconds * 1e3) {
         match source.next(now) {
             Action::Wait(until) => {
@@ -121,6 +128,7 @@ fn ask(world: &World, seconds: f64) -> Vec<Known> {
                 now = until + ms(chance.exponential(0.1));
             }
             Action::Exchange(ticket) if chance.bits().is_multiple_of(world.failing) => {
+                left_at.push(now);
                 now = now + ms(world.up + world.down);
                 let failure = Failure {
                     fault: Fault::Server,
@@ -131,7 +139,10 @@ fn ask(world: &World, seconds: f64) -> Vec<Known> {
                 source.completed(ticket, now, Err(failure));
             }
             Action::Exchange(ticket) => {
-                let sent = now + ms(0.02);
+                let is_new = idle_from.is_none_or(|from| now - from > IDLE);
+                let sent = now + ms(if is_new { world.connecting } else { 0.0 }) + ms(0.02);
+                left_at.push(sent);
+                idle_from = Some(sent);
                 let stamped = sent + ms(world.up + chance.exponential(world.queue));
                 let received = stamped + ms(world.down + chance.exponential(world.queue));
                 let mut clock = stamped + truth(stamped);
@@ -156,23 +167,29 @@ fn ask(world: &World, seconds: f64) -> Vec<Known> {
                 all.push(Known {
                     at: (sent - START).as_secs_f64(),
                     due,
+                    is_found: edge.is_found(now),
                     left: 1e3 * (left.hi - left.lo).as_secs_f64(),
                     middle: off(left.middle()),
                     estimate: off(reading.estimate.theta),
                     outside: off(bound.lo).max(-off(bound.hi)),
                     least_delay: 1e3 * edge.least_delay().as_secs_f64(),
+                    typical_delay: 1e3 * edge.typical_delay().as_secs_f64(),
                 });
             }
             Action::Report(Report::Sample(_) | Report::Missed { .. }) | Action::Close => {}
         }
     }
+    for three in left_at.windows(3) {
+        assert!(three[2] - three[0] >= TWO_APART, "{three:?} {world:?}");
+    }
     all
 }
 
-/// The exchanges of the first search: those before the first pause.
+/// The exchanges of the first search.
 fn search(known: &[Known]) -> &[Known] {
-    let pauses = known.windows(2).position(|two| two[1].at - two[0].at > 3.0);
-    &known[..pauses.map_or(known.len(), |last| last + 1)]
+    let most = &known[..known.len().min(QUICK as usize + 1)];
+    let found = most.iter().position(|known| known.is_found);
+    &most[..found.map_or(most.len(), |last| last + 1)]
 }
 
 /// The median, and the greatest.
@@ -180,56 +197,106 @@ fn figures(values: impl Iterator<Item = f64>) -> String {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.last() {
-        Some(last) => format!("{:7.2} {last:7.2}", values[values.len() / 2]),
-        None => format!("{:>7} {:>7}", "-", "-"),
+        Some(last) => format!("{:6.2} {last:6.2}", values[values.len() / 2]),
+        None => format!("{:>6} {:>6}", "-", "-"),
     }
 }
 
 /// Searches with many starts; prints what they came to.
 fn searches(name: &str, world: &World) -> Vec<Vec<Known>> {
-    let runs: Vec<Vec<Known>> = (0..100)
-        .map(|seed| ask(&world.seeded(seed), 400.0))
+    let followed = |seed: u64| seed.is_multiple_of(10);
+    let runs: Vec<Vec<Known>> = (0..300)
+        .map(|seed| {
+            ask(
+                &world.seeded(seed),
+                if followed(seed) { 400.0 } else { 30.0 },
+            )
+        })
         .collect();
+    for known in runs.iter().flatten() {
+        assert!(known.outside <= 0.0, "{name}: {known:?}");
+    }
     let mut row = format!("{name:24}");
-    for limit in [100.0, 10.0, 1.0] {
-        let first = |run: &Vec<Known>| search(run).iter().position(|known| known.left <= limit);
-        let count = |run| first(run).map(|k| (k + 1) as f64);
-        let at = |run: &Vec<Known>| first(run).map(|k| run[k].at);
+    for limit in [10.0, 1.0] {
+        let found = runs.iter().filter_map(|run| {
+            let first = search(run).iter().position(|known| known.left <= limit);
+            first.map(|k| ((k + 1) as f64, run[k].at))
+        });
         row += &format!(
-            " | {} | {}",
-            figures(runs.iter().filter_map(count)),
-            figures(runs.iter().filter_map(at))
+            " | {:3} {} {}",
+            found.clone().count(),
+            figures(found.clone().map(|(count, _)| count)),
+            figures(found.map(|(_, at)| at))
         );
     }
-    let ends = |run: &Vec<Known>| search(run)[search(run).len() - 1];
+    let ends = || runs.iter().map(|run| search(run)[search(run).len() - 1]);
+    let followed = runs.iter().step_by(10).map(|run| run[run.len() - 1]);
     row += &format!(
-        " | {} | {} | {} | {}",
+        " | {} {} | {} | {} | {} | {}",
         figures(runs.iter().map(|run| search(run).len() as f64)),
-        figures(runs.iter().map(|run| ends(run).left)),
-        figures(runs.iter().map(|run| ends(run).estimate.abs())),
-        figures(runs.iter().map(|run| run[run.len() - 1].estimate.abs())),
+        figures(ends().map(|end| end.at)),
+        figures(ends().map(|end| end.left / 2.0)),
+        figures(ends().map(|end| end.middle.abs())),
+        figures(ends().map(|end| end.estimate.abs())),
+        figures(followed.map(|known| known.estimate.abs())),
     );
     println!("{row}");
     runs
 }
 
 #[test]
-fn the_edge_is_found_to_a_millisecond_in_fourteen_requests_and_eight_seconds() {
+fn the_edge_is_found_to_a_millisecond_or_as_well_as_the_path_allows() {
     println!(
-        "median and greatest of 100: requests and seconds to 100 ms, 10 ms, 1 ms; requests, width (ms) and error of the estimate (ms) \
-         at the end of the search; error after 400 s"
+        "of 300 starts so many came within 10 ms and within 1 ms, after so many requests and seconds (median, greatest); requests and \
+         seconds to the end of the search; there: half of what is left, error of its middle, error of the estimate (ms); error after 400 s"
     );
-    let near = searches("0.05 ms each way", &World::of(0.05, 0.05, 0.02));
-    searches("1 ms", &World::of(1.0, 1.0, 0.1));
-    searches("10 ms, queue 1 ms", &World::of(10.0, 10.0, 1.0));
-    searches("10 ms, queue 5 ms", &World::of(10.0, 10.0, 5.0));
-    searches("10 ms up, 30 ms down", &World::of(10.0, 30.0, 2.0));
-    for run in near {
-        let found = search(&run).iter().position(|known| known.left <= 1.0);
-        let found = found.expect("it was found");
-        assert!(found < 14 && run[found].at <= 8.0, "{:?}", search(&run));
-        assert!(run[found].middle.abs() <= 0.5, "{:?}", search(&run));
-        assert!(run[found].estimate.abs() <= 0.5, "{:?}", search(&run));
+    for (name, each_way, queue) in [("0.05 ms each way", 0.05, 0.02), ("0.3 ms", 0.3, 0.02)] {
+        let runs = searches(name, &World::of(each_way, each_way, queue));
+        let (mut long, mut rough) = (0, 0);
+        for run in &runs {
+            let found = search(run).iter().position(|known| known.left <= 1.0);
+            let found = found.expect("it was found");
+            let end = search(run)[search(run).len() - 1];
+            // A wake-up that comes late costs the slowest ones a second more.
+            long += usize::from(found >= 14 || run[found].at > 8.0);
+            rough += usize::from(end.estimate.abs() > 0.5);
+            assert!(run[found].middle.abs() <= 0.5, "{:?}", search(run));
+            assert!(end.middle.abs() <= 0.5, "{:?}", search(run));
+            assert!(end.estimate.abs() <= 0.6, "{:?}", search(run));
+        }
+        // Some wake-ups come late by as much as what is left: it is aimed at once more.
+        assert!(long * 50 <= runs.len(), "{name}: {long}");
+        assert!(rough * 100 <= runs.len(), "{name}: {rough}");
+    }
+    // What a queue adds to a round trip is as wide as what is left in the end.
+    for run in searches("1 ms, queue 0.1 ms", &World::of(1.0, 1.0, 0.1)) {
+        let end = search(&run)[search(&run).len() - 1];
+        assert!(end.left <= 2.0 && end.middle.abs() <= 1.0, "{end:?}");
+        assert!(end.estimate.abs() <= 1.0, "{end:?}");
+    }
+    for (name, down, queue) in [
+        ("10 ms, queue 1 ms", 10.0, 1.0),
+        ("10 ms, queue 5 ms", 10.0, 5.0),
+        ("10 ms up, 30 ms down", 30.0, 2.0),
+    ] {
+        let mut wide = 0;
+        let runs = searches(name, &World::of(10.0, down, queue));
+        for run in &runs {
+            let end = search(run)[search(run).len() - 1];
+            // What is unsure is the round trip at the most, as a rule; half of what its two ways may differ by can be wrong besides.
+            wide += usize::from(end.left > end.typical_delay);
+            assert!(end.middle.abs() <= (end.left + end.least_delay) / 2.0);
+        }
+        assert!(wide * 50 <= runs.len(), "{name}: {wide}");
+    }
+    let late = World {
+        stale: 20.0,
+        ..World::of(10.0, 10.0, 1.0)
+    };
+    for run in searches("10 ms, 20 ms late", &late) {
+        let end = search(&run)[search(&run).len() - 1];
+        assert!(end.left <= end.typical_delay + 20.0, "{end:?}");
+        assert!(end.middle.abs() <= end.left / 2.0 + 20.0, "{end:?}");
     }
 }
 
@@ -425,14 +492,10 @@ proptest! {
         stale in prop_oneof![Just(0.0), 0.0f64..20.0],
         rounds: bool,
         failing in prop_oneof![Just(u64::MAX), 3u64..20],
+        connecting in 0.0f64..400.0,
     ) {
-        let world = World { seed, up, down, queue, ppm, stale, rounds, failing, step: None };
+        let world = World { seed, up, down, queue, ppm, stale, rounds, failing, connecting, step: None };
         let run = ask(&world, 200.0);
-        // The turn after it may be near.
-        prop_assert!(search(&run).len() <= 17);
-        for three in run.windows(3) {
-            prop_assert!(three[2].at - three[0].at > TWO_IN.as_secs_f64() - 0.002, "{:?}", three);
-        }
         let error = if rounds { 500.0 } else { 0.0 };
         for known in &run {
             prop_assert!(known.outside <= 0.0, "{known:?}");

@@ -313,13 +313,13 @@ impl Source {
     }
 
     /// A turn of which it is told a poll after the last one, or just after a burst, is not too near. The last one may have been moved
-    /// to after its turn.
+    /// to after its turn, and been a little late.
     fn earliest_turn(&self, was_quick: bool, asked_due: Raw, now: Raw) -> Raw {
         if was_quick {
             return self.not_near(now, asked_due);
         }
         let moved = if self.edge.is_some() {
-            MOVED
+            MOVED.times(2)
         } else {
             Span::ZERO
         };

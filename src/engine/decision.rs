@@ -138,17 +138,27 @@ impl Engine {
                 *by = reading.estimate.theta - decision.theta;
             }
         }
-        let last = self.last_decision;
-        if !survivors
-            .iter()
-            .any(|(_, reading, _)| last.is_none_or(|last| reading.newest > last))
-        {
+        if !self.has_news(&candidates, verdicts) {
             return Err(NoDecision::NothingNew);
         }
         Ok(Decision {
             leap: self.warning(at + decision.theta, &candidates, verdicts),
             ..decision
         })
+    }
+
+    /// Whether somebody who counts has been heard since the last decision. Who survived the last one was counted on for a sample: that it
+    /// has brought it is enough, even if it stands apart by that very sample, when it is too late to ask anybody else.
+    fn has_news(&self, candidates: &[(usize, &Reading)], verdicts: &[Verdict]) -> bool {
+        let last = self.last_decision;
+        let counts = |k: usize| match verdicts[k].tally {
+            Tally::Outlier => self.sources[k].survived,
+            tally => tally.survives(),
+        };
+        let is_new = |reading: &Reading| last.is_none_or(|last| reading.newest > last);
+        candidates
+            .iter()
+            .any(|(k, reading)| counts(*k) && is_new(reading))
     }
 
     /// The leap second to warn of at `now`, which is when `at` is by the decision: not that of the survivors alone, since all honest ones

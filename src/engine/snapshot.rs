@@ -76,7 +76,7 @@ pub enum NoDecision {
         /// Half-width of its bound.
         half_width: Span,
     },
-    /// No survivor has answered since the last decision.
+    /// No survivor, of this cycle or of the last one, has answered since the last decision.
     NothingNew,
     /// A leap second that was announced is near: what clocks show now is open to doubt.
     LeapSecond,

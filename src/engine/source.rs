@@ -91,6 +91,8 @@ pub struct Source {
     failures: u32,
     /// Quick polls that are left.
     burst: u32,
+    /// Whether the next poll is one of those.
+    is_quick: bool,
     /// Whether the search for the edge is that at the start, which may send two requests a second. Later ones keep a second apart.
     is_hasty: bool,
     last_asked: Option<Raw>,
@@ -100,8 +102,8 @@ pub struct Source {
     edge: Option<Edge>,
     /// An edge that is lost is not searched for before.
     next_search: Raw,
-    /// When the last poll was due; it may have begun a little later.
-    last_due: Option<Raw>,
+    /// No turn of which it is told comes before this; none before the first poll has ended.
+    earliest_turn: Option<Raw>,
     /// Until when the server asked to be left alone.
     silence: Option<Raw>,
     /// When nobody is asked: around a leap second.
@@ -124,12 +126,13 @@ impl Source {
             retried: false,
             failures: 0,
             burst: quick(&pace),
+            is_quick: false,
             is_hasty: true,
             last_asked: None,
             asked_before: None,
             edge: pace.coarse.then(Edge::default),
             next_search: first + between_searches(&pace),
-            last_due: None,
+            earliest_turn: None,
             silence: None,
             hush: None,
             hush_spread: Span::from_nanos((seed % HUSH_SPREAD.as_nanos().unsigned_abs()) as i64),
@@ -158,7 +161,6 @@ impl Source {
         self.due = due;
         self.is_out = true;
         self.asked_before = self.last_asked.replace(now);
-        self.last_due = Some(self.due);
         Action::Exchange(Ticket(self.serial))
     }
 
@@ -202,23 +204,23 @@ impl Source {
             ..turns
         };
         let before = std::mem::replace(&mut self.turns, turns);
-        let Some(last) = self.last_due.filter(|_| turns != before) else {
+        let Some(allowed) = self.earliest_turn.filter(|_| turns != before) else {
             return;
         };
         if self.is_out || self.burst > 0 || self.failures > 0 || self.due <= now {
             return;
         }
-        let allowed = last + self.pace.poll;
-        let next = match &self.edge {
-            // The last one may have been moved to after its turn.
+        let turn = self.turn_from(now.max(allowed));
+        let (next, soonest) = match &self.edge {
             Some(edge) => {
-                let near_turn = self.turn_from(now.max(allowed - MOVED)) - MOVED;
-                edge.aim(near_turn.max(allowed), None)
+                let polite = self.last_asked.map_or(now, |last| last + LEAST_APART);
+                let near_turn = (turn - MOVED).max(polite).max(now);
+                (edge.aim(near_turn, None), allowed - MOVED)
             }
-            None => self.turn_from(now.max(allowed)),
+            None => (turn, allowed),
         };
-        // What is due sooner than a poll was woken, or is the first turn after a burst.
-        self.due = if turns.poll < before.poll || self.due < allowed {
+        // What is due sooner was woken.
+        self.due = if turns.poll < before.poll || self.due < soonest {
             next.min(self.due)
         } else {
             next
@@ -249,6 +251,7 @@ impl Source {
         }
         self.is_out = false;
         self.serial += 1;
+        let (was_quick, asked_due) = (std::mem::take(&mut self.is_quick), self.due);
         match result {
             Ok(exchange) => {
                 // It may have taken a while to connect.
@@ -271,10 +274,12 @@ impl Source {
                     }
                     None if self.burst > 0 => {
                         self.burst -= 1;
+                        self.is_quick = true;
                         now + BURST_APART.min(self.pace.poll)
                     }
                     None => self.turn_after(now),
                 };
+                self.earliest_turn = Some(self.earliest_turn(was_quick, asked_due, now));
                 self.end_poll(Report::Sample(exchange));
             }
             Err(failure) if failure.connection == Aftermath::Stale && !self.retried => {
@@ -310,6 +315,20 @@ impl Source {
         self.due = now + LEAST_APART;
     }
 
+    /// A turn of which it is told a poll after the last one, or just after a burst, is not too near. The last one may have been moved
+    /// to after its turn, and been a little late.
+    fn earliest_turn(&self, was_quick: bool, asked_due: Raw, now: Raw) -> Raw {
+        if was_quick {
+            return self.not_near(now, asked_due);
+        }
+        let moved = if self.edge.is_some() {
+            MOVED.times(2)
+        } else {
+            Span::ZERO
+        };
+        asked_due + self.pace.poll - moved
+    }
+
     fn end_poll(&mut self, report: Report) {
         self.retried = false;
         self.queue.push_back(Action::Report(report));
@@ -317,17 +336,26 @@ impl Source {
 
     /// The first turn that is not too near: a burst that ends late must not cost the next interval its turn.
     fn turn_after(&self, now: Raw) -> Raw {
+        self.turn_from(self.not_near(now, self.due))
+    }
+
+    fn not_near(&self, now: Raw, due: Raw) -> Raw {
         let near = Span::from_nanos(self.pace.poll.as_nanos() / NEAR);
         // That is more than a request is moved to before its turn: it has had that one.
-        self.turn_from((now + near).max(self.due + LEAST_APART))
+        (now + near).max(due + LEAST_APART)
     }
 
     /// The first turn that is not before `earliest`.
     fn turn_from(&self, earliest: Raw) -> Raw {
         let poll = self.turns.poll.as_nanos().max(1);
         let part = i128::from(self.pace.phase.as_nanos()) * i128::from(self.turns.width.as_nanos());
-        let within = part / i128::from(self.pace.poll.as_nanos().max(1));
-        let place = self.turns.from + Span::from_nanos(i64::try_from(within).unwrap_or(0));
+        let share = part / i128::from(self.pace.poll.as_nanos().max(1));
+        let mut within = Span::from_nanos(i64::try_from(share).unwrap_or(0));
+        if self.pace.coarse && self.turns.width >= MOVED.times(4) {
+            // What is moved stays within, and so does the reply.
+            within = within.max(MOVED).min(self.turns.width - MOVED.times(2));
+        }
+        let place = self.turns.from + within;
         let before = (earliest - place) - Span::from_nanos(1);
         let turns = before.as_nanos().div_euclid(poll).saturating_add(1);
         Raw::from_nanos(turns.saturating_mul(poll)) + place
@@ -350,6 +378,7 @@ impl Source {
         let last = self.last_asked.unwrap_or(now);
         if self.burst > 0 {
             self.burst -= 1;
+            self.is_quick = true;
             self.next_search = now + between_searches(&self.pace);
             if self.is_hasty {
                 let polite = self.asked_before.map_or(now, |before| before + TWO_APART);

@@ -216,6 +216,23 @@ fn nothing_new_is_not_published_again() {
 }
 
 #[test]
+fn who_was_counted_on_for_a_sample_has_brought_it_even_if_it_stands_apart_by_it() {
+    let mut engine = engine_of(&["a", "b", "c", "d"]);
+    cycle_with(&mut engine, 16, &[0; 4]);
+    let mut only_d = |seconds, theta_ms| {
+        engine.report(SourceId(3), sample(seconds, theta_ms));
+        engine.cycle(at(seconds)).expect("a cycle ends")
+    };
+    let snapshot = only_d(32, 6);
+    assert_eq!(tallies(&snapshot), "*++-");
+    assert!(snapshot.outcome.is_ok(), "{:?}", snapshot.outcome);
+    // It is no longer: now others are.
+    let snapshot = only_d(48, 6);
+    assert_eq!(tallies(&snapshot), "*++-");
+    assert_eq!(snapshot.outcome, Err(NoDecision::NothingNew));
+}
+
+#[test]
 fn a_sample_received_after_the_end_of_a_cycle_waits_for_the_next() {
     let mut engine = engine_of(&["only"]);
     engine.report(SourceId(0), sample(17, 0));

@@ -4,7 +4,7 @@ use crate::oracle::Seen;
 use crate::oscillator::{Habits, Oscillator};
 use crate::path::Path;
 use crate::random::Random;
-use crate::scenario::{asked_for, play, world};
+use crate::scenario::{Replay, asked_for, play, world};
 use crate::upstream::Upstream;
 use webntpd::engine::time::Raw;
 
@@ -78,6 +78,47 @@ fn one_with_a_vote_among_others_without_brings_a_sample_in_every_cycle_from_the_
                 seen.nothing_new == 0,
                 "begun at {begins_s} s beside {others}"
             );
+        }
+    }
+}
+
+/// Servers that tell whole seconds, others, and milliseconds each way to all of them.
+const IN_CALM: [(usize, usize, f64); 7] = [
+    (1, 0, 10.0),
+    (2, 0, 10.0),
+    (3, 0, 40.0),
+    (4, 0, 10.0),
+    (4, 0, 40.0),
+    (2, 2, 10.0),
+    (0, 4, 40.0),
+];
+
+/// How long it is left in peace.
+const CALM_H: f64 = 3.0;
+
+#[test]
+fn who_is_asked_rarely_brings_a_sample_in_every_cycle_whatever_the_sources_tell() {
+    for (coarse, precise, each_way_ms) in IN_CALM {
+        let name = format!("{coarse} that tell whole seconds and {precise} that do not");
+        for seed in asked_for(0..2) {
+            let replay = Replay { name: &name, seed };
+            let mut random = Random::new(seed);
+            let upstream = Upstream::honest(Path {
+                loss: 0.0,
+                ..Path::of(each_way_ms, each_way_ms)
+            });
+            let mut upstreams = vec![upstream.clone().date(); coarse];
+            upstreams.resize(coarse + precise, upstream);
+            let habits = Habits::usual(&mut random);
+            let world = world(CALM_H, &habits, upstreams, &mut random);
+            let seen = play(&world, random.branch()).oracle.into_seen();
+            let asked: usize = seen.asked.iter().map(Vec::len).sum();
+            let by_cycle = asked as f64 / seen.cycles as f64;
+            println!("{name}, {each_way_ms} ms: {by_cycle:.2} requests a cycle");
+            assert_eq!(seen.nothing_new, 0, "{name}");
+            let sources = coarse + precise;
+            assert!(sources == 1 || by_cycle < 0.75 * sources as f64);
+            drop(replay);
         }
     }
 }

@@ -33,4 +33,5 @@ mod shm;
 mod sock;
 mod state;
 mod tool;
+mod turns;
 mod unit;

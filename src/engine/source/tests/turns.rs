@@ -109,3 +109,86 @@ fn turns_that_come_in_the_midst_of_an_exchange_hold_from_its_end_on() {
     assert!(matches!(source.next(at(23)), Action::Report(_)));
     assert_eq!(source.next(at(23)), Action::Wait(at(37)));
 }
+
+#[test]
+fn turns_may_begin_soon_after_a_burst() {
+    let burst = Pace { burst: 3, ..PACE };
+    let mut source = Source::new(burst, at(8), 1);
+    for now in [8, 10, 12, 14] {
+        poll(&mut source, at(now), Ok(exchange(at(now))));
+    }
+    let next = Turns {
+        from: Span::from_secs(16),
+        ..RARE
+    };
+    source.follow(RARE, at(15));
+    assert_eq!(source.next(at(15)), Action::Wait(at(37)));
+    source.follow(next, at(16));
+    assert_eq!(source.next(at(16)), Action::Wait(at(21)));
+}
+
+/// A source that tells whole seconds, and is told at the end of each cycle to take its turn in the next one, whatever its poll is: in
+/// how many of them it did not, once the first search is over.
+fn left_out(cycle: Span, phase: Span, second: Span, polls: &[i64]) -> usize {
+    let pace = Pace {
+        poll: cycle,
+        phase,
+        burst: 3,
+        coarse: true,
+        ..PACE
+    };
+    const CYCLES: i64 = 100;
+    let of = |now: Raw| (now - at(0)).as_nanos() / cycle.as_nanos();
+    let mut source = Source::new(pace, at(1), 1);
+    let mut asked = vec![0; CYCLES as usize + 1];
+    let mut now = at(1);
+    while of(now) < CYCLES {
+        match source.next(now) {
+            Action::Wait(until) => {
+                let end = at(0) + cycle.times(of(now) + 1);
+                now = until.min(end);
+                if now == end {
+                    let number = of(now);
+                    let poll = polls[number as usize % polls.len()];
+                    let turns = Turns {
+                        poll: cycle.times(poll),
+                        from: cycle.times(number % poll),
+                        width: cycle,
+                    };
+                    source.follow(turns, now);
+                }
+            }
+            Action::Exchange(ticket) => {
+                asked[of(now) as usize] += 1;
+                let shown = Utc::from_secs(1_800_000_000) + (now - at(0)) + second;
+                let told = Utc::from_secs(shown.to_parts().0);
+                let reply = now + Span::from_millis(20);
+                let exchange = Exchange::new(now, reply, told + Span::from_secs(1), told, None);
+                now = reply;
+                source.completed(ticket, now, Ok(exchange.expect("possible")));
+            }
+            _ => {}
+        }
+    }
+    let searched = (of(at(32)) as usize).max(2);
+    let cycles = asked[searched..CYCLES as usize].iter();
+    cycles.filter(|asked| **asked == 0).count()
+}
+
+#[test]
+fn who_tells_whole_seconds_takes_every_turn_of_which_it_is_told() {
+    for cycle in [16, 4, 2] {
+        let cycle = Span::from_secs(cycle);
+        // The first place and the last one.
+        for sixteenths in [1, 14] {
+            let phase = Span::from_nanos(cycle.as_nanos() / 16 * sixteenths);
+            for tenths in [0, 2, 5, 8, 9] {
+                let second = Span::from_millis(100 * tenths);
+                for polls in [&[1][..], &[1, 2], &[4, 2, 1, 2]] {
+                    let left_out = left_out(cycle, phase, second, polls);
+                    assert_eq!(left_out, 0, "{cycle:?} {phase:?} {second:?} {polls:?}");
+                }
+            }
+        }
+    }
+}

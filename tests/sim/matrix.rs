@@ -22,7 +22,8 @@ use std::thread;
 /// How far those that creep by 20 ppm lead the published offset in most worlds, and in all where honest sources know better (seconds).
 const LED_S: f64 = 0.002;
 
-/// How far in any world, by what one honest source may well be off at that moment. Who stays nearer than a few sigmas to the honest ones
+/// How far else, by what one honest source may well be off at that moment: in all of the usual worlds, and in 279 of 280 further ones (in
+/// that of seed 2643, with outages, it was 11 ms). Who stays nearer than a few sigmas to the honest ones
 /// cannot be told from them by what it says of the time, and before these know the rate not by what it says of that.
 const LED_SIGMAS: f64 = 4.0;
 

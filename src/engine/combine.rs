@@ -50,8 +50,9 @@ mod tests {
     fn member(offset_s: f64, uncertainty_s: f64) -> Member {
         Member {
             offset_s,
-            jitter_s: 0.0,
             uncertainty_s,
+            operator: 0,
+            jitter_s: 0.0,
             loyal: false,
             prefer: false,
         }

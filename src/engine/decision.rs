@@ -106,6 +106,11 @@ impl Engine {
                 None => (Tally::Outlier, Some(Reason::Undecided)),
                 Some(_) => (Tally::Falseticker, *objection),
             };
+            // Where its rate is not looked at, it cannot show that it creeps no more; and as long as it contradicts the majority, an hour
+            // does not make it a judge again.
+            if objection.is_some() && verdicts[*k].doubted.is_some() {
+                verdicts[*k].doubted = Some(at);
+            }
         }
         if selection.agreeing < self.needed {
             return Err(NoDecision::TooFewAgreeing {
@@ -220,15 +225,20 @@ impl Engine {
             .map(|(k, _)| self.settings.sources[*k].operator.as_str())
             .collect();
         let is_coarse = |(k, reading): &(usize, &Reading)| self.is_coarse(*k, reading);
+        let mut coarse = Vec::new();
         if !heard.iter().all(is_coarse) {
-            for (k, _) in heard.extract_if(.., |heard| is_coarse(heard)) {
-                verdicts[k].reason = Some(Reason::WholeSeconds);
+            coarse.extend(heard.extract_if(.., |heard| is_coarse(heard)));
+            for (k, _) in &coarse {
+                verdicts[*k].reason = Some(Reason::WholeSeconds);
             }
         }
-        self.without_creeping(at, operators.len(), &mut heard, verdicts);
+        self.without_creeping(at, &coarse, &mut heard, verdicts);
+        let operators: Vec<&str> = operators.into_iter().collect();
         let members: Vec<Member> = heard
             .iter()
             .map(|&(k, reading)| Member {
+                operator: operators
+                    .partition_point(|name| *name < self.settings.sources[k].operator.as_str()),
                 offset_s: (reading.estimate.theta - bound.middle()).as_secs_f64(),
                 jitter_s: reading.estimate.jitter.as_secs_f64(),
                 uncertainty_s: uncertainty_s(reading),
@@ -236,7 +246,7 @@ impl Engine {
                 prefer: self.settings.sources[k].prefer,
             })
             .collect();
-        let survives = cluster::survivors(&members);
+        let survives = cluster::survivors(&members, operators.len());
         let survivors = || {
             members
                 .iter()
@@ -259,18 +269,21 @@ impl Engine {
             .collect()
     }
 
-    /// Leaves out those that see another rate of the one oscillator than most of the `operators` that have a truechimer.
+    /// Leaves out those that see another rate of the one oscillator than most operators. The `coarse` have a word in that as well: what
+    /// a server rounds by is off by the same most of the time, so that a few minutes tell the rate.
     fn without_creeping(
         &self,
         at: Raw,
-        operators: usize,
+        coarse: &[(usize, &Reading)],
         heard: &mut Vec<(usize, &Reading)>,
         verdicts: &mut [Verdict],
     ) {
         let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
         let seen: Vec<Seen> = heard
             .iter()
+            .chain(coarse)
             .map(|(k, reading)| Seen {
+                only_a_word: coarse.iter().any(|(other, _)| other == k),
                 operator: &self.settings.sources[*k].operator,
                 rate: slope(reading.estimate.rate),
                 sigma: slope(reading.estimate.rate_error),
@@ -278,7 +291,7 @@ impl Engine {
                 prefer: self.settings.sources[*k].prefer,
             })
             .collect();
-        for ((k, _), creeping) in heard.iter().zip(cluster::creeping(&seen, operators)) {
+        for ((k, _), creeping) in heard.iter().zip(cluster::creeping(&seen)) {
             let before = verdicts[*k].doubted;
             verdicts[*k].doubted =
                 creeping.and_then(|creeping| if creeping.found { Some(at) } else { before });

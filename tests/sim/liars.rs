@@ -6,6 +6,7 @@ use crate::random::Random;
 use crate::scenario::{rms, simulate, world, worst};
 use crate::server::{Episode, Lie, Server};
 use crate::upstream::Upstream;
+use std::ops::Range;
 use webntpd::engine::time::{Rate, Span};
 
 const THREE_SECONDS: Lie = Lie::Constant(Span::from_secs(3));
@@ -24,6 +25,61 @@ fn liar(lie: Lie, random: &mut Random) -> Upstream {
 
 fn near(lie: Lie) -> Upstream {
     Upstream::new(Path::of(10.0, 10.0), Server::liar(lie))
+}
+
+/// Honest ones with ways that are all equally long, so that nothing else leads astray.
+fn alike(count: usize) -> Vec<Upstream> {
+    (0..count)
+        .map(|_| Upstream::honest(Path::of(10.0, 10.0)))
+        .collect()
+}
+
+/// From then to then it lies.
+fn lies(upstream: &mut Upstream, from_s: f64, to_s: f64, lie: Lie) {
+    upstream.server.episodes.push(Episode { from_s, to_s, lie });
+}
+
+/// So many honest ones that tell the time, so many web servers, and some that creep by so many ppm from a moment within `from_s` on, all
+/// over ways that are equally long. Until they are found out they lead the offset by less than `most_s`.
+fn lead_little(
+    name: &str,
+    [precise, dates]: [usize; 2],
+    creeps: &[i64],
+    from_s: Range<f64>,
+    most_s: f64,
+) {
+    simulate(
+        name,
+        0..6,
+        |random| {
+            let mut upstreams = alike(precise + dates + creeps.len());
+            for date in &mut upstreams[precise..precise + dates] {
+                *date = date.clone().date();
+            }
+            let begins_s = random.within(from_s.start, from_s.end);
+            for (liar, ppm) in upstreams[precise + dates..].iter_mut().zip(creeps) {
+                let lie = Lie::Creeping(Rate::from_ppm(*ppm));
+                lies(liar, begins_s, f64::INFINITY, lie);
+            }
+            world(3.0, &Habits::usual(random), upstreams, random)
+        },
+        |seen| {
+            let worst = worst(seen.between(600.0, 10_800.0));
+            let honest = precise + dates;
+            println!(
+                "{:>30} {:.3} ms, convicted in {:?} of {} cycles",
+                "at the worst",
+                1e3 * worst,
+                &seen.falseticker[honest..],
+                seen.cycles
+            );
+            assert!(worst < most_s, "{worst}");
+            // Heard to the end, and nobody else.
+            let (_, last) = seen.tallies.last().expect("cycles");
+            assert!(last[..precise].iter().all(|tally| tally.survives()));
+            assert!(!last[honest..].iter().any(|tally| tally.survives()));
+        },
+    );
 }
 
 #[test]
@@ -167,16 +223,9 @@ fn a_source_that_creeps_is_not_heard_before_it_has_moved_the_offset_by_two_milli
         "two honest, one creeps by 20 ppm",
         0..8,
         |random| {
-            // Ways that are equally long, so that nothing else leads astray.
-            let mut upstreams: Vec<_> = (0..3)
-                .map(|_| Path::of(10.0, 10.0))
-                .map(Upstream::honest)
-                .collect();
-            upstreams[2].server.episodes.push(Episode {
-                from_s: random.within(0.0, 3_600.0),
-                to_s: f64::INFINITY,
-                lie: CREEPING,
-            });
+            let mut upstreams = alike(3);
+            let from_s = random.within(0.0, 3_600.0);
+            lies(&mut upstreams[2], from_s, f64::INFINITY, CREEPING);
             world(2.5, &Habits::usual(random), upstreams, random)
         },
         |seen| {
@@ -196,25 +245,39 @@ fn a_source_that_creeps_is_not_heard_before_it_has_moved_the_offset_by_two_milli
 }
 
 #[test]
+fn two_of_five_that_creep_do_not_lead_the_only_precise_one_beside_two_web_servers() {
+    let name = "a precise one, two dates, two creep";
+    lead_little(name, [1, 2], &[20, 20], 600.0..1_800.0, 0.005);
+}
+
+#[test]
+fn two_of_five_that_creep_do_not_lead_two_precise_ones_beside_a_web_server() {
+    let name = "two precise ones, a date, two creep";
+    lead_little(name, [2, 1], &[20, 20], 600.0..1_800.0, 0.002);
+}
+
+#[test]
+fn who_begins_to_creep_after_an_hour_leads_the_offset_by_less_than_two_milliseconds() {
+    let name = "three honest, two creep after 1 h";
+    lead_little(name, [3, 0], &[20, 20], 3_600.0..5_400.0, 0.002);
+}
+
+#[test]
+fn who_creeps_in_opposite_directions_leads_the_offset_nowhere() {
+    let name = "three honest, two creep apart";
+    lead_little(name, [3, 0], &[20, -20], 600.0..1_800.0, 0.002);
+}
+
+#[test]
 fn who_crept_once_counts_again_when_another_is_wrong() {
     simulate(
         "one crept, then another +1 s",
         0..3,
         |random| {
-            let mut upstreams: Vec<_> = (0..3)
-                .map(|_| Path::of(10.0, 10.0))
-                .map(Upstream::honest)
-                .collect();
-            upstreams[0].server.episodes.push(Episode {
-                from_s: 1_800.0,
-                to_s: 2_400.0,
-                lie: CREEPING,
-            });
-            upstreams[2].server.episodes.push(Episode {
-                from_s: 2_500.0,
-                to_s: f64::INFINITY,
-                lie: Lie::Constant(Span::from_secs(1)),
-            });
+            let mut upstreams = alike(3);
+            lies(&mut upstreams[0], 1_800.0, 2_400.0, CREEPING);
+            let a_second = Lie::Constant(Span::from_secs(1));
+            lies(&mut upstreams[2], 2_500.0, f64::INFINITY, a_second);
             world(2.5, &Habits::usual(random), upstreams, random)
         },
         |seen| {
@@ -233,10 +296,7 @@ fn who_rounds_to_whole_seconds_does_not_lead_those_who_tell_more() {
         "two honest, one rounds its seconds",
         0..3,
         |random| {
-            let mut upstreams: Vec<_> = (0..3)
-                .map(|_| Path::of(10.0, 10.0))
-                .map(Upstream::honest)
-                .collect();
+            let mut upstreams = alike(3);
             // Of a kind that may tell more.
             upstreams[2].server.digits = 0;
             upstreams[2].server.rounds = true;
@@ -280,11 +340,7 @@ fn a_server_that_stepped_and_came_back_is_heard_again() {
         |random| {
             let mut upstreams = honest(5, random);
             let lie = Lie::Constant(Span::from_secs_f64(random.within(-2.0, 2.0)));
-            upstreams[0].server.episodes.push(Episode {
-                from_s: 1_200.0,
-                to_s: 1_800.0,
-                lie,
-            });
+            lies(&mut upstreams[0], 1_200.0, 1_800.0, lie);
             world(1.0, &Habits::usual(random), upstreams, random)
         },
         |seen| {

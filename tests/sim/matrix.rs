@@ -1,29 +1,38 @@
 //! Hundreds of worlds, each another by its seed: how many servers, over what network, on what clock, and what the minority tells.
 //!
 //! In each of them, besides what the oracle asks for everywhere (the truth inside the published bound, the estimate inside it and
-//! inside what honest sources allow): a decision soon after the start, and who creeps leads the offset not far before it is found out,
-//! in most worlds by less than 2 ms. How far it has led is told by the same world without the lie.
+//! inside what honest sources allow): a decision soon after the start, and who creeps leads the offset not far before it is found out:
+//! by less than 2 ms, or by no more than a few sigmas of one honest source where these know the time no better. How far it has led is
+//! told by the same world without the lie.
 
 mod cell;
 mod figures;
 
-use crate::oracle::Seen;
+use crate::oracle::{Point, Seen};
 use crate::oscillator::Oscillator;
 use crate::scenario::{COVERAGE, Replay, asked_for, play};
-use cell::{Cell, Family, Liars, Network};
+use cell::{Cell, Family, Liars, NETWORKS, Network};
 use figures::Figures;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// How far those that creep by 20 ppm lead the published offset in most worlds, and in all on a quiet network (seconds).
+/// How far those that creep by 20 ppm lead the published offset in most worlds, and in all where honest sources know better (seconds).
 const LED_S: f64 = 0.002;
 
-/// The least part of the worlds with such in which they lead it no further than that. It is four fifths of many hundreds; of the few
-/// dozens of a usual run it may be less by chance.
-const LED_LITTLE: f64 = 0.6;
+/// How far else, by what one honest source may well be off at that moment: in all of the usual worlds, and in 279 of 280 further ones (in
+/// that of seed 2643, with outages, it was 11 ms). Who stays nearer than a few sigmas to the honest ones
+/// cannot be told from them by what it says of the time, and before these know the rate not by what it says of that.
+const LED_SIGMAS: f64 = 4.0;
+
+/// The least part of the worlds with such in which they lead it by no more than `LED_S`. It is more than four fifths of many hundreds; of
+/// the few dozens of a usual run it may be less by chance.
+const LED_LITTLE: f64 = 0.75;
+
+/// By how much faster than true those that creep run.
+const CREEP: f64 = 20e-6;
 
 /// When the first decision is due on a network on which all requests arrive (seconds from the start).
 const FIRST_S: f64 = 48.0;
@@ -32,11 +41,20 @@ const FIRST_S: f64 = 48.0;
 pub(crate) struct Run {
     pub(crate) cell: Cell,
     pub(crate) seen: Seen,
-    /// How far the liars led the published offset at the most, if that was looked at (seconds).
-    pub(crate) led_s: Option<f64>,
+    /// How far the liars led the published offset at the most, if that was looked at.
+    pub(crate) led: Option<Led>,
     /// Whether most of those that tell more than whole seconds are honest. Where they are not, they may well tell what the rounded
     /// seconds of an honest `Date` seem to say, and nobody knows then which are right.
     has_precise_majority: bool,
+}
+
+/// How far those that lie led the published offset.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Led {
+    /// At the most (seconds).
+    pub(crate) most_s: f64,
+    /// The same where it is more than `LED_S`, by what one honest source may be off at that moment.
+    pub(crate) most_sigmas: f64,
 }
 
 impl Run {
@@ -56,11 +74,12 @@ impl Run {
         };
         let guilty = seen(Liars::Lie);
         let others = || [seen(Liars::Repent), seen(Liars::Unheard)];
-        let led_s = cell.family.creeps().then(|| led(&guilty, &others()));
+        let led = cell.family.creeps();
+        let led = led.then(|| Led::of(&cell, &guilty, &others()));
         Self {
             cell,
             seen: guilty,
-            led_s,
+            led,
             has_precise_majority,
         }
     }
@@ -82,41 +101,50 @@ impl Run {
         if is_soon && self.first_s().is_none_or(|first_s| first_s > FIRST_S) {
             complaints.push(format!("decides after {:?} s", self.first_s()));
         }
-        let most_s = most_led_s(self.cell.network);
-        if let Some(led_s) = self.led_s.filter(|led_s| *led_s > most_s) {
-            complaints.push(format!("led astray by {:.3} ms", 1e3 * led_s));
+        if let Some(led) = self.led.filter(|led| led.most_sigmas > LED_SIGMAS) {
+            complaints.push(format!("led astray: {led:?}"));
         }
         complaints
     }
 }
 
-/// How far those that creep by 20 ppm may lead the published offset in any world on such a network (seconds). Where queues are of
-/// 15 ms, or most is lost, nobody can tell in time; where honest sources are out, or have begun anew since their route changed, those
-/// that creep together are for some minutes most of those that know the rate.
-fn most_led_s(network: Network) -> f64 {
-    match network {
-        Network::Lan => LED_S,
-        Network::Internet | Network::Asymmetric | Network::Lte | Network::Lossy => 0.015,
-        Network::Outages | Network::Rerouted => 0.03,
+impl Led {
+    /// By how much the error was greater than at the same time in any of the other worlds, in the last of which honest sources are alone,
+    /// while liars were heard or honest ones were not; and no more than the lie was off. (With one source less, or one more, the
+    /// published offset is another as well, of which no lie is the cause.)
+    fn of(cell: &Cell, guilty: &Seen, others: &[Seen; 2]) -> Self {
+        let cycle = |at_s: f64| at_s.round() as i64;
+        let points = |seen: &Seen| -> BTreeMap<i64, Point> {
+            let points = seen.decisions.iter();
+            points.map(|point| (cycle(point.at_s), *point)).collect()
+        };
+        let honest = cell.servers - cell.liars;
+        let innocent = guilty.tallies.iter().filter(|(_, tallies)| {
+            let (honest, liars) = tallies.split_at(honest);
+            honest.iter().all(|tally| tally.survives())
+                && !liars.iter().any(|tally| tally.survives())
+        });
+        let innocent: BTreeSet<i64> = innocent.map(|(at_s, _)| cycle(*at_s)).collect();
+        let [repented, alone] = others.each_ref().map(points);
+        let mut led = Self::default();
+        for point in &guilty.decisions {
+            let at = cycle(point.at_s);
+            let (Some(repented), Some(alone)) = (repented.get(&at), alone.get(&at)) else {
+                continue;
+            };
+            if innocent.contains(&at) {
+                continue;
+            }
+            let elsewhere_s = repented.error_s.abs().max(alone.error_s.abs());
+            let lie_s = CREEP * (point.at_s - cell.from_s).max(0.0);
+            let led_s = (point.error_s.abs() - elsewhere_s).min(lie_s);
+            led.most_s = led.most_s.max(led_s);
+            if led_s > LED_S {
+                led.most_sigmas = led.most_sigmas.max(led_s / alone.sigma_s);
+            }
+        }
+        led
     }
-}
-
-/// By how much the error was greater at the most than at the same time in any of the other worlds. (With one source less, or one
-/// more, the published offset is another as well, of which no lie is the cause.)
-fn led(guilty: &Seen, others: &[Seen]) -> f64 {
-    let errors = |seen: &Seen| -> BTreeMap<i64, f64> {
-        let points = seen.decisions.iter();
-        points
-            .map(|point| (point.at_s.round() as i64, point.error_s.abs()))
-            .collect()
-    };
-    let others: Vec<_> = others.iter().map(errors).collect();
-    let excess = |(at, error): (i64, f64)| {
-        let elsewhere: Option<Vec<f64>> = others.iter().map(|it| it.get(&at).copied()).collect();
-        Some(error - elsewhere?.into_iter().fold(0.0, f64::max))
-    };
-    let excesses = errors(guilty).into_iter().filter_map(excess);
-    excesses.fold(0.0, f64::max)
 }
 
 /// Runs every seed, on as many threads as there are processors.
@@ -156,12 +184,12 @@ fn an_honest_majority_is_right_whatever_the_minority_does() {
     }
     let all: Figures = runs.iter().map(|(_, run)| run).collect();
     println!("{:<18} {all}", "all");
-    println!(
-        "{:<18} by no more than {:.0} ms in {:.1} % of the worlds with such",
-        "led astray",
-        1e3 * LED_S,
-        100.0 * all.led_at_most(LED_S),
-    );
+    for network in NETWORKS {
+        let of_network = runs.iter().filter(|(_, run)| run.cell.network == network);
+        let figures: Figures = of_network.map(|(_, run)| run).collect();
+        println!("{:<18} {}", format!("{network:?}"), figures.led());
+    }
+    println!("{:<18} {}", "led astray", all.led());
     let complaints: Vec<String> = runs
         .iter()
         .flat_map(|(seed, run)| {

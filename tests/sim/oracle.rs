@@ -92,6 +92,8 @@ pub(crate) struct Point {
     pub(crate) said_s: f64,
     /// Whether the error is no greater than is said.
     pub(crate) covered: bool,
+    /// How far off one of those that vote may well be (seconds): one sigma, and how far they are from each other.
+    pub(crate) sigma_s: f64,
 }
 
 impl<'a> Oracle<'a> {
@@ -276,6 +278,7 @@ impl<'a> Oracle<'a> {
             is_near: self.is_near(now),
             said_s: decision.error_at(now).as_secs_f64(),
             covered: error.abs() <= decision.error_at(now),
+            sigma_s: sigma_s(snapshot),
         };
         if 2 * honest <= voters {
             self.seen.misled.push(point);
@@ -381,4 +384,30 @@ impl<'a> Oracle<'a> {
             self.seen.faults.push(format!("{at_s:.3} s: {text}"));
         }
     }
+}
+
+/// RMS of what those that vote may be off by their own account, and of how far they are from their mean, weighted by what each knows.
+fn sigma_s(snapshot: &Snapshot) -> f64 {
+    let voters = snapshot.sources.iter();
+    let voters = voters.filter(|view| !matches!(view.tally, Tally::Unusable(_)));
+    let estimates = voters.filter_map(|view| Some(view.reading?.estimate));
+    let estimates: Vec<(f64, Theta)> = estimates
+        .map(|estimate| (estimate.error.as_secs_f64().max(1e-9), estimate.theta))
+        .collect();
+    let Some((_, base)) = estimates.first().copied() else {
+        return 0.0;
+    };
+    let mean = |value: &dyn Fn(f64, f64) -> f64| {
+        let weighted = estimates.iter().map(|(error_s, theta)| {
+            let weight = error_s.recip();
+            (
+                weight,
+                weight * value(*error_s, (*theta - base).as_secs_f64()),
+            )
+        });
+        let (total, sum) = weighted.fold((0.0, 0.0), |sums, it| (sums.0 + it.0, sums.1 + it.1));
+        sum / total
+    };
+    let middle_s = mean(&|_, at_s| at_s);
+    mean(&|error_s, at_s| error_s.powi(2) + (at_s - middle_s).powi(2)).sqrt()
 }

@@ -65,7 +65,7 @@ pub(crate) enum Network {
     Rerouted,
 }
 
-const NETWORKS: [Network; 7] = [
+pub(crate) const NETWORKS: [Network; 7] = [
     Network::Lan,
     Network::Internet,
     Network::Lte,

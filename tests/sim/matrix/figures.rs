@@ -1,6 +1,6 @@
 //! What many runs came to, in a line.
 
-use super::Run;
+use super::{LED_S, Run};
 use std::fmt;
 use webntpd::engine::snapshot::Tally;
 
@@ -18,6 +18,8 @@ pub(crate) struct Figures {
     worst_s: f64,
     worst_part: f64,
     led_s: Vec<f64>,
+    /// The most by what an honest source may be off, where it is more than a little.
+    led_sigmas: f64,
     /// When the first decision was, for each run that has one.
     first_s: Vec<f64>,
     /// How long each liar was heard, and how long it took to convict it, from the beginning of the lie.
@@ -37,6 +39,19 @@ impl Figures {
         1.0 - part(self.uncovered, self.decisions)
     }
 
+    /// How far the offset was led astray, in words.
+    pub(crate) fn led(&self) -> String {
+        let (p50, most) = middle_and_most(&self.led_s);
+        format!(
+            "led by {:.3}/{:.3} ms, by up to 2 ms in {:.1} % of {} worlds, else by up to {:.1} of an honest sigma",
+            1e3 * p50,
+            1e3 * most,
+            100.0 * self.led_at_most(LED_S),
+            self.led_s.len(),
+            self.led_sigmas,
+        )
+    }
+
     /// The part of the runs that were looked at in which the offset was led astray by no more than that.
     pub(crate) fn led_at_most(&self, most_s: f64) -> f64 {
         let little = self.led_s.partition_point(|led_s| *led_s <= most_s);
@@ -49,7 +64,7 @@ impl<'a> FromIterator<&'a Run> for Figures {
         let mut all = Self::default();
         for run in runs {
             let Run {
-                cell, seen, led_s, ..
+                cell, seen, led, ..
             } = run;
             all.runs += 1;
             all.cycles += seen.cycles;
@@ -63,7 +78,9 @@ impl<'a> FromIterator<&'a Run> for Figures {
                 all.worst_s = all.worst_s.max(error_s);
                 all.worst_part = all.worst_part.max(error_s / point.said_s);
             }
-            all.led_s.extend(led_s);
+            all.led_s.extend(led.map(|led| led.most_s));
+            let sigmas = led.map_or(0.0, |led| led.most_sigmas);
+            all.led_sigmas = all.led_sigmas.max(sigmas);
             all.first_s.extend(run.first_s());
             for k in cell.servers - cell.liars..seen.requests.len() {
                 all.liars += 1;
@@ -118,8 +135,7 @@ impl fmt::Display for Figures {
             )?;
         }
         if !self.led_s.is_empty() {
-            let (p50, most) = middle_and_most(&self.led_s);
-            write!(f, ", led astray by {:.3}/{:.3} ms", 1e3 * p50, 1e3 * most)?;
+            write!(f, ", {}", self.led())?;
         }
         if self.misled > 0 {
             write!(f, ", {} without an honest majority", self.misled)?;

@@ -65,16 +65,17 @@ pub struct Seen<'a> {
 /// Why a truechimer is not heard.
 #[derive(Clone, Copy, Debug)]
 pub struct Creeping {
-    /// How much faster than the others it runs.
-    pub by: f64,
+    /// How much faster than the others it runs; none if there is nobody to tell.
+    pub by: Option<f64>,
     /// Whether that was found just now, or it merely has not shown since that it does not.
     pub found: bool,
 }
 
 /// For each truechimer, whether it is not heard since it does not see the rate that most operators see. Each operator has one word,
-/// that of its surest source, and whoever knows the rate hardly at all allows any. When there is no rate that most see (of two nobody
-/// knows which one is right), who was found to creep before is still not heard.
-pub fn creeping(seen: &[Seen]) -> Vec<Option<Creeping>> {
+/// that of its surest source, and whoever knows the rate hardly at all allows any, as do those of the `operators` in all that are not
+/// among `seen`. When there is no rate that most see (of two nobody knows which one is right), who was found to creep before is still
+/// not heard, not even if nobody else is there.
+pub fn creeping(seen: &[Seen], operators: usize) -> Vec<Option<Creeping>> {
     let words = surest(seen, |seen| seen.operator, |seen| seen.sigma);
     let likely = |seen: &Seen| {
         let margin = RATE_SIGMAS * seen.sigma + RATE_SLACK / 2.0;
@@ -82,7 +83,10 @@ pub fn creeping(seen: &[Seen]) -> Vec<Option<Creeping>> {
     };
     let agreed = |has_word: &dyn Fn(&Seen) -> bool| {
         let words_that_count = words.iter().filter(|seen| has_word(seen));
-        Likely::of_most(words_that_count.map(|seen| likely(seen)), words.len())
+        Likely::of_most(
+            words_that_count.map(|seen| likely(seen)),
+            operators.max(words.len()),
+        )
     };
     let mut common = agreed(&|_| true);
     // Those that were found to creep do not turn the tables on all who found them out, when some of these are away.
@@ -90,10 +94,12 @@ pub fn creeping(seen: &[Seen]) -> Vec<Option<Creeping>> {
     if !unsuspected.any(|seen| likely(seen).overlaps(&common)) {
         common = agreed(&|seen| !seen.doubted);
     }
-    let is_possible = |seen: &Seen| likely(seen).overlaps(&common);
-    let judged = || seen.iter().filter(|seen| !seen.only_a_word);
-    let trusted = judged().filter(|seen| !seen.doubted && is_possible(seen));
+    let agrees = |seen: &Seen| likely(seen).overlaps(&common);
+    let judged = seen.iter().filter(|seen| !seen.only_a_word);
+    let trusted = judged.filter(|seen| !seen.doubted && agrees(seen));
     let reference = trusted.min_by(|a, b| a.sigma.total_cmp(&b.sigma));
+    // Those that have only a word do not convict all others.
+    let is_possible = |seen: &Seen| reference.is_none() || agrees(seen);
     let has_regained = |seen: &Seen| {
         reference.is_some_and(|reference| {
             seen.sigma.hypot(reference.sigma) <= RATE_REGAINED
@@ -102,12 +108,10 @@ pub fn creeping(seen: &[Seen]) -> Vec<Option<Creeping>> {
     };
     let is_heard =
         |seen: &Seen| seen.prefer || is_possible(seen) && (!seen.doubted || has_regained(seen));
-    let is_anybody = judged().any(is_heard);
     seen.iter()
         .map(|seen| {
-            let is_judged = is_anybody && !seen.only_a_word;
-            (is_judged && !is_heard(seen)).then(|| Creeping {
-                by: seen.rate - reference.map_or(0.0, |reference| reference.rate),
+            (!seen.only_a_word && !is_heard(seen)).then(|| Creeping {
+                by: reference.map(|reference| seen.rate - reference.rate),
                 found: !is_possible(seen),
             })
         })
@@ -242,7 +246,7 @@ mod tests {
     }
 
     fn agreeing(seen: &[Seen]) -> Vec<bool> {
-        creeping(seen).iter().map(Option::is_none).collect()
+        creeping(seen, 0).iter().map(Option::is_none).collect()
     }
 
     #[test]
@@ -311,8 +315,9 @@ mod tests {
             seen("c", 32.0, 0.5),
         );
         assert_eq!(agreeing(&[a, c, b]), [true, false, true]);
-        let creeps = creeping(&[a, c, b])[1].expect("it creeps");
-        assert!((creeps.by - 20e-6).abs() < 1.1e-6, "by that of a or b");
+        let creeps = creeping(&[a, c, b], 3)[1].expect("it creeps");
+        let by = creeps.by.expect("there are others");
+        assert!((by - 20e-6).abs() < 1.1e-6, "by that of a or b");
         assert!(creeps.found);
         assert_eq!(agreeing(&[a, c]), [true, true]);
         let unsure = seen("c", 32.0, 9.0);
@@ -337,6 +342,9 @@ mod tests {
         assert_eq!(agreeing(&[a, c, vague]), [true; 3]);
         // Two of four are not most of them.
         assert_eq!(agreeing(&[a, b, c, vague]), [true; 4]);
+        // Nor are two of three that are heard, of five in all.
+        let of_five = creeping(&[a, b, c], 5);
+        assert!(of_five.iter().all(Option::is_none));
     }
 
     #[test]
@@ -360,15 +368,15 @@ mod tests {
         let (a, b) = (seen("a", 12.0, 0.5), seen("b", 13.0, 0.5));
         let unsure = doubted(seen("c", 32.0, 9.0));
         assert_eq!(agreeing(&[a, b, unsure]), [true, true, false]);
-        let not_yet = creeping(&[a, b, unsure])[2].expect("it may creep still");
+        let not_yet = creeping(&[a, b, unsure], 3)[2].expect("it may creep still");
         assert!(!not_yet.found);
         let regained = doubted(seen("c", 12.2, 0.3));
         assert_eq!(agreeing(&[a, b, regained]), [true; 3]);
-        // Who is doubted stays so while nobody has the majority, and is heard when there is nobody else.
+        // Who is doubted stays so while nobody has the majority, and when there is nobody else.
         let still = doubted(seen("c", 32.0, 0.5));
         assert_eq!(agreeing(&[a, still]), [true, false]);
         assert_eq!(agreeing(&[a, regained]), [true, true]);
-        assert_eq!(agreeing(&[still]), [true]);
+        assert_eq!(agreeing(&[still]), [false]);
     }
 
     #[test]
@@ -381,7 +389,7 @@ mod tests {
         assert_eq!(agreeing(&[a, c, b]), [true, false, false]);
         let (c, d) = (doubted(c), doubted(seen("d", 32.0, 0.5)));
         assert_eq!(agreeing(&[a, c, d]), [true, false, false]);
-        assert!(creeping(&[a, c, d]).iter().flatten().all(|it| !it.found));
+        assert!(creeping(&[a, c, d], 3).iter().flatten().all(|it| !it.found));
     }
 
     #[test]

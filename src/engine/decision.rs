@@ -94,13 +94,9 @@ impl Engine {
                 doubted: verdicts[*k].doubted.is_some(),
             })
             .collect();
-        let selection = select::select(&voters).ok_or_else(|| NoDecision::NoMajority {
-            votes: voters
-                .iter()
-                .map(|voter| voter.operator)
-                .collect::<BTreeSet<_>>()
-                .len(),
-        })?;
+        let votes: BTreeSet<&str> = voters.iter().map(|voter| voter.operator).collect();
+        let votes = votes.len();
+        let selection = select::select(&voters).ok_or(NoDecision::NoMajority { votes })?;
         for ((k, _), objection) in candidates.iter().zip(&selection.objections) {
             (verdicts[*k].tally, verdicts[*k].reason) = match objection {
                 None => (Tally::Outlier, Some(Reason::Undecided)),
@@ -123,7 +119,7 @@ impl Engine {
             return Err(NoDecision::TooUncertain { half_width });
         }
 
-        let survivors = self.cluster(at, &candidates, verdicts, selection.bound);
+        let survivors = self.cluster(at, &candidates, verdicts, votes, selection.bound);
         let best = self.best_of(&survivors);
         let preferred = survivors.iter().any(|(.., member)| member.prefer);
         for (k, _, member) in &survivors {
@@ -135,8 +131,12 @@ impl Engine {
                 Tally::Survivor
             };
         }
-        let decision = combined(at, &survivors, selection.bound, selection.rates)
-            .ok_or(NoDecision::NoCandidates)?;
+        // Who crept is not heard when it is left alone with others of its kind either.
+        let nobody = NoDecision::TooFewAgreeing {
+            agreeing: 0,
+            needed: self.needed,
+        };
+        let decision = combined(at, &survivors, selection.bound, selection.rates).ok_or(nobody)?;
         for (k, reading) in &candidates {
             // What the majority holds may be wide, and its middle far from the best guess.
             if let Some(Reason::OffTheMajority { by }) = &mut verdicts[*k].reason {
@@ -213,6 +213,7 @@ impl Engine {
         at: Raw,
         candidates: &[(usize, &'a Reading)],
         verdicts: &mut [Verdict],
+        voters: usize,
         bound: Bound,
     ) -> Vec<(usize, &'a Reading, Member)> {
         let mut heard: Vec<(usize, &Reading)> = candidates
@@ -232,7 +233,10 @@ impl Engine {
                 verdicts[*k].reason = Some(Reason::WholeSeconds);
             }
         }
-        self.without_creeping(at, &coarse, &mut heard, verdicts);
+        self.without_creeping(at, voters, &coarse, &mut heard, verdicts);
+        if heard.is_empty() {
+            heard = coarse;
+        }
         let operators: Vec<&str> = operators.into_iter().collect();
         let members: Vec<Member> = heard
             .iter()
@@ -269,11 +273,12 @@ impl Engine {
             .collect()
     }
 
-    /// Leaves out those that see another rate of the one oscillator than most operators. The `coarse` have a word in that as well: what
+    /// Leaves out those that see another rate of the one oscillator than most of the `operators`. The `coarse` have a word in that as well: what
     /// a server rounds by is off by the same most of the time, so that a few minutes tell the rate.
     fn without_creeping(
         &self,
         at: Raw,
+        operators: usize,
         coarse: &[(usize, &Reading)],
         heard: &mut Vec<(usize, &Reading)>,
         verdicts: &mut [Verdict],
@@ -291,12 +296,15 @@ impl Engine {
                 prefer: self.settings.sources[*k].prefer,
             })
             .collect();
-        for ((k, _), creeping) in heard.iter().zip(cluster::creeping(&seen)) {
+        for ((k, _), creeping) in heard.iter().zip(cluster::creeping(&seen, operators)) {
             let before = verdicts[*k].doubted;
             verdicts[*k].doubted =
                 creeping.and_then(|creeping| if creeping.found { Some(at) } else { before });
-            verdicts[*k].reason = creeping.map(|creeping| Reason::Creeps {
-                by: Rate::from_ppt((creeping.by * 1e12).round() as i64),
+            verdicts[*k].reason = creeping.map(|creeping| match creeping.by {
+                Some(by) => Reason::Creeps {
+                    by: Rate::from_ppt((by * 1e12).round() as i64),
+                },
+                None => Reason::Crept,
             });
         }
         heard.retain(|(k, _)| verdicts[*k].doubted.is_none());

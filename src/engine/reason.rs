@@ -22,10 +22,12 @@ pub enum Reason {
     },
     /// Its bound and its rate are possible, but its estimate of the rate is far from the one that most operators see.
     Creeps {
-        /// How much faster than the median of the operators its clock runs.
+        /// How much faster than that of the surest of the others its clock runs.
         by: Rate,
     },
-    /// Its estimate stands apart from those of the survivors (RFC 5905 §11.2.2).
+    /// It was found to creep and has not shown since that it does not; nobody else is left to judge it by.
+    Crept,
+    /// Its estimate stands apart from those of the survivors (the job of RFC 5905 §11.2.2).
     StandsApart {
         /// How far from their mean; positive if its clock is ahead.
         by: Span,

@@ -51,6 +51,7 @@ pub fn reason(reason: &Reason) -> String {
         Reason::Creeps { by } => {
             format!("creeps, its clock runs {} the others", speed(by.as_ppt()))
         }
+        Reason::Crept => "crept, and has not shown since that it does not".to_owned(),
         Reason::StandsApart { by } => format!("stands apart, {} the others", off(*by)),
         Reason::WholeSeconds => "whole seconds only: heard when no better kind is left".to_owned(),
         Reason::NotPreferred => "another one is preferred".to_owned(),
@@ -149,6 +150,10 @@ mod tests {
             (
                 Reason::Creeps { by: ppm(-3) },
                 "creeps, its clock runs 3.0 ppm slower than the others",
+            ),
+            (
+                Reason::Crept,
+                "crept, and has not shown since that it does not",
             ),
             (
                 Reason::StandsApart { by: ms(8) },

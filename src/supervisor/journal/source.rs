@@ -31,7 +31,7 @@ impl Subject<SourceState> {
                 _ => false,
             },
             creeps: match source.reason {
-                Some(Reason::Creeps { .. }) => true,
+                Some(Reason::Creeps { .. } | Reason::Crept) => true,
                 _ => self.said.creeps && !source.tally.survives(),
             },
             answered: self.said.answered || source.reading.is_some(),

@@ -29,7 +29,7 @@ mod track;
 #[cfg(test)]
 mod tests;
 
-use decision::Verdict;
+use decision::{Verdict, Warned};
 use estimate::Prior;
 use filter::{Filter, MEMORY, Reading};
 use oscillator::Oscillator;
@@ -38,7 +38,7 @@ use poll::{Paced, Pacing, Turns};
 use snapshot::{NoDecision, Snapshot, SourceView, Tally, Unusable};
 use source::Report;
 use std::collections::{BTreeMap, BTreeSet};
-use time::{Raw, Span, Utc};
+use time::{Raw, Span};
 
 /// What the engine is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,9 @@ pub struct SourceId(pub u64);
 /// So many cycles after a leap second, who has not answered since is left out.
 const ANSWER_CYCLES: i64 = 4;
 
+/// But not before it has been asked and has had so much time to answer, which is more than the usual deadline, however short cycles are.
+const ANSWER_TIME: Span = Span::from_secs(6);
+
 /// Filters, selection and decision of all sources.
 ///
 /// The driver hands in every poll's end by [`report`](Self::report) and calls [`cycle`](Self::cycle) at
@@ -101,8 +104,8 @@ pub struct Engine {
     /// The leap second that the last decision warned of, and the one that passed last.
     coming: Option<Passage>,
     passed: Option<Passage>,
-    /// The midnight at which it was to be, which a break of the raw clock does not change.
-    warned: Option<Utc>,
+    /// What the last decision warned of.
+    warned: Option<Warned>,
 }
 
 /// What the engine remembers of one source.
@@ -316,8 +319,10 @@ impl Engine {
             self.coming = Passage::of(decision);
             let doubtful = self.doubtful(decision).filter(|_| self.coming.is_none());
             if doubtful.is_none() {
-                let midnight = leap::end_of_the_last_day(at + decision.theta);
-                self.warned = midnight.filter(|_| self.coming.is_some());
+                let warned = self
+                    .coming
+                    .and_then(|_| self.warned_by(decision, &readings));
+                self.warned = warned;
             }
             self.coming = self.coming.or(doubtful);
             if self.is_silent(at) || doubtful.is_some() {
@@ -362,17 +367,27 @@ impl Engine {
         readings: &[Option<Reading>],
         verdicts: &mut [Verdict],
     ) -> bool {
-        let Some(passed) = self.passed.map(|passage| passage.silence().to) else {
+        let Some(Silence { from, to, .. }) = self.passed.map(|passage| passage.silence()) else {
             return false;
         };
-        let is_late = at - passed >= self.settings.cycle.times(ANSWER_CYCLES);
-        for (verdict, reading) in verdicts.iter_mut().zip(readings) {
-            let is_candidate = verdict.tally == Tally::Unusable(Unusable::NoMajority);
-            if is_candidate && reading.is_some_and(|reading| reading.newest < passed) {
-                if !is_late {
-                    return true;
+        let answered = source::HUSH_SPREAD + ANSWER_TIME;
+        let is_late = at - to >= answered.max(self.settings.cycle.times(ANSWER_CYCLES));
+        let configured = self.settings.sources.iter().zip(&self.sources);
+        for ((verdict, reading), (source, state)) in
+            verdicts.iter_mut().zip(readings).zip(configured)
+        {
+            let Some(reading) = reading.filter(|reading| reading.newest < to) else {
+                continue;
+            };
+            // In the silence, and as long as it waits for its turn after that, nobody becomes stale.
+            let was_fresh = !decision::is_stale(reading.newest, state.pacing.slowest(source), from);
+            match verdict.tally {
+                Tally::Unusable(Unusable::NoMajority) if is_late => {
+                    verdict.tally = Tally::Unusable(Unusable::Stale);
                 }
-                verdict.tally = Tally::Unusable(Unusable::Stale);
+                Tally::Unusable(Unusable::NoMajority) => return true,
+                Tally::Unusable(Unusable::Stale) if was_fresh && !is_late => return true,
+                _ => {}
             }
         }
         false

@@ -22,6 +22,11 @@ fn theta() -> Theta {
 const INSERTED: Span = Span::from_secs(-1);
 const SAYS: Option<Leap> = Some(Leap::Insert);
 const NAMES: [&str; 3] = ["a", "b", "c"];
+const LIST: List = List {
+    last: MIDNIGHT,
+    step: 1,
+    expires: Utc::from_secs(1_483_228_800 + 86_400),
+};
 
 /// Three servers, asked 4 s before the end of each cycle up to that of `until`, or in short ones a second.
 fn run(engine: &mut Engine, until: i64, leapt: Span, leap: [Option<Leap>; 3]) -> Snapshot {
@@ -68,12 +73,7 @@ fn a_minority_of_the_operators_warns_of_nothing() {
 #[test]
 fn the_list_warns_when_no_server_can_until_another_takes_its_place() {
     let mut engine = engine_of(&NAMES);
-    let list = List {
-        last: MIDNIGHT,
-        step: 1,
-        expires: MIDNIGHT + Span::from_secs(86_400),
-    };
-    engine.know_leap_seconds(Some(list));
+    engine.know_leap_seconds(Some(LIST));
     assert_eq!(leap_of(&mut engine, [None; 3]), Leap::Insert);
     engine.know_leap_seconds(None);
     assert_eq!(leap_of(&mut engine, [None; 3]), Leap::None);
@@ -108,6 +108,150 @@ fn history_goes_along_with_a_leap_second_that_was_announced() {
             .iter()
             .all(|view| view.reading.expect("asked").misfits == 0)
     );
+}
+
+/// Cycles of 16 s up to that of `until`, in which the `k`th source reports what `says` for the cycle's end, if anything; the last one.
+fn run_each(
+    engine: &mut Engine,
+    until: i64,
+    says: impl Fn(u64, i64) -> Option<Report>,
+) -> Snapshot {
+    loop {
+        let end = engine.next_cycle();
+        let seconds = (end - at(0)).as_nanos() / 1_000_000_000;
+        for k in 0..engine.sources.len() as u64 {
+            if let Some(report) = says(k, seconds) {
+                engine.report(SourceId(k), report);
+            }
+        }
+        let snapshot = engine.cycle(end).expect("it is due");
+        if seconds >= until {
+            return snapshot;
+        }
+    }
+}
+
+#[test]
+fn a_warning_does_not_lapse_because_one_that_gave_it_falls_silent() {
+    // Three of five can tell, until one of these is heard no more.
+    let mut engine = engine_of(&["a", "b", "c", "d", "e"]);
+    let says = |k: u64, end: i64| {
+        // All but one have their turns early in a cycle: in that of midnight, before it.
+        let asked = if k == 3 { end - 4 } else { end - 11 };
+        let (leapt, says) = if asked > COMES {
+            (INSERTED, Some(Leap::None))
+        } else {
+            (Span::ZERO, SAYS)
+        };
+        let is_heard = k != 2 || end < 940;
+        is_heard.then(|| told(asked, leapt, says.filter(|_| k < 3)))
+    };
+    let before = run_each(&mut engine, 992, says);
+    assert_eq!(before.sources[2].tally, Tally::Unusable(Unusable::Stale));
+    assert_eq!(before.outcome.expect("decided").leap, Leap::Insert);
+    for end in [1_008, 1_024, 1_040, 1_056] {
+        let snapshot = run_each(&mut engine, end, says);
+        if let Ok(after) = snapshot.outcome {
+            let error = (after.theta - (theta() + INSERTED)).abs();
+            assert!(error < Span::from_millis(1), "{error:?} at {end}");
+        }
+        assert_ne!(snapshot.sources[3].tally, Tally::Falseticker, "{end}");
+        assert!(snapshot.outcome.is_ok() || end < 1_024, "{snapshot:?}");
+    }
+}
+
+#[test]
+fn a_warning_that_servers_gave_stays_when_none_of_them_is_heard_any_more_and_the_list_is_gone() {
+    let mut engine = engine_of(&["a", "b", "c", "d", "e"]);
+    engine.know_leap_seconds(Some(LIST));
+    let says = |k: u64, end: i64| {
+        let tells = k == 2;
+        (!tells || end < 900).then(|| told(end - 4, Span::ZERO, SAYS.filter(|_| tells)))
+    };
+    run_each(&mut engine, 896, says).outcome.expect("decided");
+    engine.know_leap_seconds(None);
+    let later = run_each(&mut engine, 992, says).outcome.expect("decided");
+    assert_eq!(later.leap, Leap::Insert);
+}
+
+#[test]
+fn no_minority_that_puts_honest_ones_in_the_wrong_can_warn() {
+    // Two are exact, two know the time less well, and three lie so that only the latter agree with them.
+    let mut engine = engine_of(&["p", "q", "wide", "wide-too", "liar", "liar-2", "liar-3"]);
+    let says = |k: u64, end: i64| {
+        let (delay, lie, leap) = match k {
+            0 | 1 => (20, 0, Some(Leap::None)),
+            2 | 3 => (120, 0, None),
+            _ => (20, 45, SAYS),
+        };
+        let (sent, received) = (at(end - 4) - Span::from_millis(delay), at(end - 4));
+        let stamp = sent + theta() + Span::from_millis(delay / 2 + lie);
+        let exchange = Exchange::new(sent, received, stamp, stamp, leap).expect("possible");
+        Some(Report::Sample(exchange))
+    };
+    let snapshot = run_each(&mut engine, 992, says);
+    assert_eq!(tallies(&snapshot).get(..2), Some("xx"), "it tests nothing");
+    assert_eq!(snapshot.outcome.expect("decided").leap, Leap::None);
+    assert_eq!(engine.silence(), None);
+}
+
+#[test]
+fn what_a_falseticker_says_of_leap_seconds_is_not_heard() {
+    let mut engine = engine_of(&NAMES);
+    let says = |k: u64, end: i64| {
+        let (lie, leap) = if k == 2 {
+            (500, Some(Leap::None))
+        } else {
+            (0, SAYS)
+        };
+        let leap = leap.filter(|_| k > 0);
+        Some(told(end - 4, Span::from_millis(lie), leap))
+    };
+    engine.know_leap_seconds(Some(LIST));
+    let snapshot = run_each(&mut engine, 992, says);
+    assert!(tallies(&snapshot).ends_with('x'), "{}", tallies(&snapshot));
+    assert_eq!(snapshot.outcome.expect("decided").leap, Leap::Insert);
+}
+
+#[test]
+fn however_short_cycles_are_nobody_is_left_out_before_it_could_answer_after_a_leap_second() {
+    for poll in [16, 1] {
+        let mut settings = settings(["a", "b", "c", "liar", "liar-2"].map(source).to_vec());
+        settings.cycle = Span::from_secs(1);
+        for source in &mut settings.sources {
+            source.poll = Span::from_secs(poll);
+        }
+        let mut engine = Engine::new(settings, at(900));
+        let says = |k: u64, end: i64| {
+            let is_liar = k > 2;
+            let lie = if is_liar {
+                Span::from_secs(-5)
+            } else {
+                INSERTED
+            };
+            match end {
+                ..998 => Some(told(end - 1, Span::ZERO, SAYS)),
+                998..1_003 => None,
+                // Some are asked only eight seconds after the silence.
+                1_003..1_011 if !is_liar => None,
+                _ => Some(told(end - 1, lie, Some(Leap::None))),
+            }
+        };
+        run_each(&mut engine, 997, says);
+        for end in 998..1_020 {
+            match run_each(&mut engine, end, says).outcome {
+                Ok(decision) => assert!(
+                    decision.bound.lo <= theta() + INSERTED
+                        && theta() + INSERTED <= decision.bound.hi,
+                    "{decision:?} at {end}"
+                ),
+                Err(why) => assert!(
+                    why == NoDecision::LeapSecond && end < 1_011 || why == NoDecision::NothingNew,
+                    "{why} at {end}"
+                ),
+            }
+        }
+    }
 }
 
 #[test]

@@ -112,6 +112,8 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct SourceState {
     filter: Filter,
+    /// What that said at the end of the last cycle.
+    reading: Option<Reading>,
     reach: u8,
     trouble: Option<String>,
     /// Whether it survived the last cycle, and whether it was the best then.
@@ -198,6 +200,7 @@ impl Engine {
     fn begin_anew(&mut self, now: Raw) {
         for state in &mut self.sources {
             state.filter = Filter::default();
+            state.reading = None;
             state.pacing = Pacing::default();
         }
         self.last_decision = None;
@@ -252,11 +255,20 @@ impl Engine {
         self.undecided(now, NoDecision::NoCandidates)
     }
 
-    /// What is shown when no source has been looked at.
+    /// What is shown when no source is looked at: what each said last, without what was news then.
     fn undecided(&self, at: Raw, why: NoDecision) -> Snapshot {
-        let nothing =
-            |state: &SourceState| (None, Verdict::unusable(Unusable::NoSample, state.doubted));
-        let (readings, verdicts) = self.sources.iter().map(nothing).unzip();
+        let configured = self.settings.sources.iter().zip(&self.sources);
+        let (readings, verdicts) = configured
+            .map(|(source, state)| {
+                let reading = state.reading.map(|reading| Reading {
+                    misfits: 0,
+                    ..reading
+                });
+                let why = self.unusable(source, state.pacing.slowest(source), reading.as_ref(), at);
+                let verdict = Verdict::unusable(why.unwrap_or(Unusable::NoMajority), state.doubted);
+                (reading, verdict)
+            })
+            .unzip();
         Snapshot {
             at,
             outcome: Err(why),
@@ -283,7 +295,10 @@ impl Engine {
         let readings: Vec<Option<Reading>> = self
             .sources
             .iter_mut()
-            .map(|source| source.filter.read(at, prior))
+            .map(|source| {
+                source.reading = source.filter.read(at, prior);
+                source.reading
+            })
             .collect();
         let configured = self.settings.sources.iter().zip(&self.sources);
         let mut verdicts: Vec<Verdict> = configured

@@ -335,7 +335,10 @@ impl Source {
         if let Some(hush) = &self.hush {
             edge.pass(hush, exchange);
         }
-        edge.see(self.due, exchange);
+        // What was on the way when a leap second passed is from before it or after it: moved or not, it would be wrong.
+        if !self.hush.is_some_and(|hush| hush.meets(exchange)) {
+            edge.see(self.due, exchange);
+        }
         let near_turn = self.turn_after(now) - MOVED;
         let is_lost = edge.is_lost(now, near_turn);
         if edge.is_found(now) && !is_lost {

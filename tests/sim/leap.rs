@@ -205,7 +205,14 @@ fn a_supervisor_that_hangs_publishes_nothing_across_a_leap_second() {
                 ..world
             }
         },
-        |seen| assert!(seen.decisions.iter().all(|point| !point.is_near)),
+        |seen| {
+            assert!(seen.decisions.iter().all(|point| !point.is_near));
+            // What was decided before would be wrong by a second after it.
+            let points = seen.decisions.iter().chain(&seen.misled);
+            let errors = points.map(|point| point.error_s.abs());
+            let worst_s = errors.fold(0.0, f64::max);
+            assert!(worst_s < 0.1, "{worst_s}");
+        },
     );
 }
 

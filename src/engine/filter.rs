@@ -186,6 +186,7 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::route::Bias;
     use crate::engine::time::{Rate, Theta};
     use proptest::prelude::*;
 
@@ -266,6 +267,25 @@ mod tests {
             let exchange = Exchange::new(sent, received, stamps.0, stamps.1, leap);
             filter.add(exchange.expect("possible"));
             assert_eq!(says(&mut filter, second + 1), leap);
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_the_route_is_kept_when_a_leap_second_passes() {
+        let detour = Detour {
+            least: Span::from_millis(2),
+            longer: 0.001,
+            bias: Bias::of_longer(0.001),
+        };
+        for shift in [Some(Span::from_secs(-1)), None] {
+            let mut filter = Filter {
+                detour: Some(detour),
+                ..Filter::default()
+            };
+            filter.add(exchange(0, 5));
+            filter.carry_over(&Passage::made_up(shift, at(10), at(13)));
+            assert_eq!(filter.detour, Some(detour));
+            assert_eq!(filter.heard.len(), usize::from(shift.is_some()));
         }
     }
 

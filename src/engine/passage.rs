@@ -99,6 +99,17 @@ impl Passage {
         (silence.from <= decision.at).then_some((passage, midnight))
     }
 
+    /// One of which no more is said than this.
+    #[cfg(test)]
+    pub(super) fn made_up(shift: Option<Span>, from: Raw, to: Raw) -> Self {
+        let silence = Silence {
+            from,
+            to,
+            shift: shift.unwrap_or(Span::ZERO),
+        };
+        Self { shift, silence }
+    }
+
     /// When nothing is to be exchanged or published.
     pub fn silence(&self) -> Silence {
         self.silence

@@ -1,7 +1,6 @@
 //! Leap seconds: who is believed, when it is silent, and what is left of history.
 
 use super::*;
-use crate::engine::leap::List;
 
 /// 2017-01-01, which is when the raw clock shows this many seconds.
 const MIDNIGHT: Utc = Utc::from_secs(1_483_228_800);
@@ -99,15 +98,25 @@ fn history_goes_along_with_a_leap_second_that_was_announced() {
     assert!((after.theta - (theta() + INSERTED)).abs() < Span::from_millis(1));
     assert!(after.bound.half_width() <= before.bound.half_width());
     assert_eq!((after.leap, engine.silence()), (Leap::None, Some(silence)));
-    // Late, from before: it is moved as well.
-    engine.report(SourceId(1), told(995, Span::ZERO, SAYS));
+}
+
+#[test]
+fn what_comes_late_from_before_a_leap_second_is_moved_as_well() {
+    let mut engine = engine_of(&NAMES);
+    run(&mut engine, 992, Span::ZERO, [SAYS; 3])
+        .outcome
+        .expect("decided");
+    for id in [0, 1] {
+        engine.report(SourceId(id), told(1_004, INSERTED, Some(Leap::None)));
+    }
+    let waiting = engine.cycle(at(1_008)).expect("it is due");
+    assert_eq!(waiting.outcome, Err(NoDecision::LeapSecond));
+    engine.report(SourceId(2), told(995, Span::ZERO, SAYS));
     let later = run(&mut engine, 1_024, INSERTED, [Some(Leap::None); 3]);
-    assert!(
-        later
-            .sources
-            .iter()
-            .all(|view| view.reading.expect("asked").misfits == 0)
-    );
+    for view in &later.sources {
+        assert_eq!(view.reading.expect("asked").misfits, 0);
+    }
+    assert_eq!(tallies(&later).matches(['*', '+']).count(), 3);
 }
 
 /// Cycles of 16 s up to that of `until`, in which the `k`th source reports what `says` for the cycle's end, if anything; the last one.
@@ -260,13 +269,24 @@ fn a_cycle_that_ends_near_an_announced_leap_second_decides_nothing_and_loses_not
     let mut settings = settings(NAMES.map(source).to_vec());
     settings.cycle = Span::from_secs(3);
     let mut engine = Engine::new(settings, at(900));
-    run(&mut engine, 996, Span::ZERO, [SAYS; 3])
-        .outcome
-        .expect("decided");
+    let before = run(&mut engine, 996, Span::ZERO, [SAYS; 3]);
     let silent = engine.cycle(at(999)).expect("it is due");
     assert_eq!(silent.outcome, Err(NoDecision::LeapSecond));
+    // What the sources said last is shown.
+    for (view, said) in silent.sources.iter().zip(&before.sources) {
+        assert!(said.reading.is_some());
+        assert_eq!(view.reading, said.reading);
+        assert_eq!(view.tally, Tally::Unusable(Unusable::NoMajority));
+    }
     let after = run(&mut engine, 1_008, INSERTED, [None; 3]);
     assert_eq!(tallies(&after).matches(['*', '+']).count(), 3);
+    // The rate is known as well as after a minute and a half, not as after two samples.
+    let known = |snapshot: Snapshot| {
+        let rates = snapshot.outcome.expect("decided").rates;
+        rates.hi.as_ppb() - rates.lo.as_ppb()
+    };
+    let (before, after) = (known(before), known(after));
+    assert!(after <= before, "{after} {before}");
 }
 
 #[test]
@@ -353,4 +373,74 @@ fn after_a_break_of_the_raw_clock_nobody_knows_when_a_leap_second_comes() {
         .expect("decided");
     engine.forget(at(993));
     assert_eq!(engine.silence(), None);
+    // Nor when it was.
+    let mut engine = engine_of(&NAMES);
+    run(&mut engine, 1_008, Span::ZERO, [SAYS; 3]);
+    run(&mut engine, 1_024, INSERTED, [Some(Leap::None); 3]);
+    assert!(engine.silence().is_some());
+    engine.forget(at(1_025));
+    assert_eq!(engine.silence(), None);
+}
+
+/// What comes of samples from before midnight, alone, at the end of the cycle in which it is.
+fn decided_from_before(engine: &mut Engine, leap: [Option<Leap>; 3]) -> bool {
+    for (k, leap) in (0..).zip(leap) {
+        engine.report(SourceId(k), told(995, Span::ZERO, leap));
+    }
+    match engine.cycle(at(1_008)).expect("it is due").outcome {
+        Ok(_) => true,
+        Err(why) => {
+            assert_eq!(why, NoDecision::LeapSecond);
+            false
+        }
+    }
+}
+
+#[test]
+fn where_nothing_was_decided_before_whoever_spoke_of_a_leap_second_makes_it_doubtful() {
+    let started = || Engine::new(settings(NAMES.map(source).to_vec()), at(993));
+    assert!(decided_from_before(&mut started(), [None; 3]));
+    assert!(!decided_from_before(&mut started(), [SAYS, None, None]));
+    let mut listed = started();
+    listed.know_leap_seconds(Some(LIST));
+    assert!(!decided_from_before(&mut listed, [None; 3]));
+    // What was warned of before history was dropped, by nobody any more.
+    let mut slept = engine_of(&NAMES);
+    run(&mut slept, 992, Span::ZERO, [SAYS; 3]);
+    slept.forget(at(993));
+    assert!(!decided_from_before(&mut slept, [None; 3]));
+    let mut taken_back = engine_of(&NAMES);
+    run(&mut taken_back, 976, Span::ZERO, [SAYS; 3]);
+    run(&mut taken_back, 992, Span::ZERO, [Some(Leap::None); 3]);
+    taken_back.forget(at(993));
+    assert!(decided_from_before(&mut taken_back, [None; 3]));
+    // Who decided before knew that none was to come.
+    let mut awake = engine_of(&NAMES);
+    run(&mut awake, 992, Span::ZERO, [None; 3]);
+    assert!(decided_from_before(&mut awake, [SAYS, None, None]));
+    // Nothing is from before it.
+    let mut late = Engine::new(settings(NAMES.map(source).to_vec()), at(1_004));
+    late.know_leap_seconds(Some(LIST));
+    let after = run(&mut late, 1_008, INSERTED, [None; 3]);
+    assert!(after.outcome.is_ok(), "it is past");
+}
+
+#[test]
+fn a_midnight_that_was_doubtful_is_not_so_again_by_what_came_after_the_doubt() {
+    let mut settings = settings(NAMES.map(source).to_vec());
+    settings.cycle = Span::from_secs(4);
+    let mut engine = Engine::new(settings, at(993));
+    engine.know_leap_seconds(Some(LIST));
+    let says = [Some(Leap::None); 3];
+    let mut cycle = |end, asked, leapt| {
+        for (k, leap) in (0..).zip(says) {
+            engine.report(SourceId(k), told(asked, leapt, leap));
+        }
+        engine.cycle(at(end)).expect("it is due").outcome
+    };
+    // The servers contradict the list.
+    assert_eq!(cycle(996, 995, Span::ZERO), Err(NoDecision::LeapSecond));
+    assert_eq!(cycle(1_000, 997, Span::ZERO), Err(NoDecision::LeapSecond));
+    // By θ after it, midnight was a second later.
+    assert!(cycle(1_004, 1_003, INSERTED).is_ok());
 }

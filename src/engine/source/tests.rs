@@ -344,7 +344,9 @@ fn what_was_on_the_way_when_a_leap_second_passed_tells_nothing_of_the_edge() {
         shift: Span::from_secs(-1),
     }));
     let ticket = ask(&mut source, at(99));
-    source.completed(ticket, at(104), Ok(whole(at(99), at(104), 107)));
+    // It left late, and arrived after the leap second.
+    let (sent, received) = (at(103) - Span::from_millis(10), at(103));
+    source.completed(ticket, received, Ok(whole(sent, received, 109)));
     assert_eq!(left(&source), Some(before));
     source.queue.clear();
     let ticket = ask(&mut source, at(120));

@@ -177,7 +177,7 @@ impl Engine {
             let operator = self.settings.sources[*k].operator.as_str();
             (operator, reading.leap.filter(|_| is_heard))
         });
-        let given = self.warned.filter(|warned| warned.midnight == midnight);
+        let given = self.warned_of(midnight);
         leap::warning(
             said,
             self.leap_list.and_then(|list| list.says(now)),
@@ -185,7 +185,12 @@ impl Engine {
         )
     }
 
-    /// What is to be remembered of a decision's warning, if it gives one. `Passage::of` has found that it does.
+    /// The warning that the last decision gave, if it was for this midnight.
+    fn warned_of(&self, midnight: Utc) -> Option<Warned> {
+        self.warned.filter(|warned| warned.midnight == midnight)
+    }
+
+    /// What is to be remembered of a decision that warns.
     pub(super) fn warned_by(
         &self,
         decision: &Decision,
@@ -193,14 +198,10 @@ impl Engine {
     ) -> Option<Warned> {
         let midnight = leap::end_of_the_last_day(decision.at + decision.theta)?;
         let leap = decision.leap;
-        let was_theirs = self
-            .warned
-            .is_some_and(|warned| warned.midnight == midnight && warned.by_servers == Some(leap));
-        let is_theirs = was_theirs
-            || readings
-                .iter()
-                .flatten()
-                .any(|reading| reading.leap == Some(leap));
+        let warned = self.warned_of(midnight);
+        let was_theirs = warned.is_some_and(|warned| warned.by_servers == Some(leap));
+        let mut said = readings.iter().flatten().map(|reading| reading.leap);
+        let is_theirs = was_theirs || said.any(|said| said == Some(leap));
         Some(Warned {
             midnight,
             by_servers: is_theirs.then_some(leap),
@@ -218,11 +219,7 @@ impl Engine {
             return None;
         }
         let before = self.sources.iter().map(|state| state.filter.before(to));
-        let (mut straddles, mut is_warned) = (
-            false,
-            self.warned
-                .is_some_and(|warned| warned.midnight == midnight),
-        );
+        let (mut straddles, mut is_warned) = (false, self.warned_of(midnight).is_some());
         for (remembers, warns) in before {
             straddles |= remembers;
             is_warned |= warns;

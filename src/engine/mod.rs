@@ -334,10 +334,9 @@ impl Engine {
             self.coming = Passage::of(decision);
             let doubtful = self.doubtful(decision).filter(|_| self.coming.is_none());
             if doubtful.is_none() {
-                let warned = self
-                    .coming
-                    .and_then(|_| self.warned_by(decision, &readings));
-                self.warned = warned;
+                let is_warned = self.coming.is_some();
+                let warned = is_warned.then(|| self.warned_by(decision, &readings));
+                self.warned = warned.flatten();
             }
             self.coming = self.coming.or(doubtful);
             if self.is_silent(at) || doubtful.is_some() {

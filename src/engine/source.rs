@@ -40,7 +40,7 @@ pub struct Pace {
 const BURST_APART: Span = Span::from_secs(2);
 
 /// Within so much after a silence every source that is well is asked, and none of them sooner than its own part of it.
-pub const HUSH_SPREAD: Span = Span::from_secs(8);
+pub(super) const HUSH_SPREAD: Span = Span::from_secs(8);
 
 /// No server's turn comes sooner than this after its last one was due.
 pub const LEAST_APART: Span = Span::from_secs(1);

@@ -196,12 +196,12 @@ fn a_leap_second_that_only_the_list_tells_of_passes_smoothly() {
 fn a_supervisor_that_hangs_publishes_nothing_across_a_leap_second() {
     simulate(
         "inserted, supervisor hangs",
-        0..4,
+        0..12,
         |random| {
             let upstreams = each(&[LeapSecond::Told; 5], random);
             let world = new_year(upstreams, 1, random);
             World {
-                hangs: 0.2,
+                hangs: 0.6,
                 ..world
             }
         },

@@ -35,6 +35,15 @@ pub(super) struct Verdict {
     pub(super) doubted: Option<Raw>,
 }
 
+/// A warning that was given, which a break of the raw clock does not change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Warned {
+    /// The midnight at which the leap second is to be.
+    pub(super) midnight: Utc,
+    /// What it is, if a server said so and not the list alone: that is asked every time, and taken back with it.
+    pub(super) by_servers: Option<Leap>,
+}
+
 impl Verdict {
     pub(super) fn unusable(why: Unusable, doubted: Option<Raw>) -> Self {
         Self {
@@ -59,7 +68,7 @@ impl Engine {
         };
         if source.noselect {
             Some(Unusable::NoSelect)
-        } else if at - reading.newest >= poll.times(CANDIDATE_POLLS) {
+        } else if is_stale(reading.newest, poll, at) {
             Some(Unusable::Stale)
         } else if reading.fit.bound.half_width() >= self.settings.max_bound {
             Some(Unusable::TooUncertain)
@@ -166,18 +175,47 @@ impl Engine {
             .any(|(k, reading)| counts(*k) && is_new(reading))
     }
 
-    /// The leap second to warn of at `now`, which is when `at` is by the decision: not that of the survivors alone, since all honest ones
-    /// are truechimers, but not all of them survive.
+    /// The leap second to warn of at `now`, which is when `at` is by the decision: not that of the survivors alone, since a truechimer that
+    /// stands apart knows of it as well. What a falseticker says is not heard, but it counts among those of whom most must warn: it may
+    /// be an honest one that a minority has put in the wrong.
     fn warning(&self, now: Utc, candidates: &[(usize, &Reading)], verdicts: &[Verdict]) -> Leap {
-        if leap::end_of_the_last_day(now).is_none() {
+        let Some(midnight) = leap::end_of_the_last_day(now) else {
             return Leap::None;
-        }
-        let truechimers = candidates.iter().filter(|(k, _)| {
-            !matches!(verdicts[*k].tally, Tally::Falseticker | Tally::Unusable(_))
+        };
+        let said = candidates.iter().map(|(k, reading)| {
+            let is_heard = verdicts[*k].tally != Tally::Falseticker;
+            let operator = self.settings.sources[*k].operator.as_str();
+            (operator, reading.leap.filter(|_| is_heard))
         });
-        let said = truechimers
-            .map(|(k, reading)| (self.settings.sources[*k].operator.as_str(), reading.leap));
-        leap::warning(said, self.leap_list.and_then(|list| list.says(now)))
+        let given = self.warned_of(midnight);
+        leap::warning(
+            said,
+            self.leap_list.and_then(|list| list.says(now)),
+            given.and_then(|warned| warned.by_servers),
+        )
+    }
+
+    /// The warning that the last decision gave, if it was for this midnight.
+    fn warned_of(&self, midnight: Utc) -> Option<Warned> {
+        self.warned.filter(|warned| warned.midnight == midnight)
+    }
+
+    /// What is to be remembered of a decision that warns.
+    pub(super) fn warned_by(
+        &self,
+        decision: &Decision,
+        readings: &[Option<Reading>],
+    ) -> Option<Warned> {
+        let midnight = leap::end_of_the_last_day(decision.at + decision.theta)?;
+        let leap = decision.leap;
+        let warned = self.warned_of(midnight);
+        let was_theirs = warned.is_some_and(|warned| warned.by_servers == Some(leap));
+        let mut said = readings.iter().flatten().map(|reading| reading.leap);
+        let is_theirs = was_theirs || said.any(|said| said == Some(leap));
+        Some(Warned {
+            midnight,
+            by_servers: is_theirs.then_some(leap),
+        })
     }
 
     /// The leap second that may have passed, or may pass just now, without a decision before it that could tell: whoever spoke of one is
@@ -191,7 +229,7 @@ impl Engine {
             return None;
         }
         let before = self.sources.iter().map(|state| state.filter.before(to));
-        let (mut straddles, mut is_warned) = (false, self.warned == Some(midnight));
+        let (mut straddles, mut is_warned) = (false, self.warned_of(midnight).is_some());
         for (remembers, warns) in before {
             straddles |= remembers;
             is_warned |= warns;
@@ -326,6 +364,11 @@ impl Engine {
             .min_by(|(_, a), (_, b)| a.0.cmp(&b.0).then_with(|| a.1.total_cmp(&b.1)))
             .map(|(k, _)| k)
     }
+}
+
+/// Whether a source that is asked every `poll` is no candidate at `at`, by when its newest sample was completed.
+pub(super) fn is_stale(newest: Raw, poll: Span, at: Raw) -> bool {
+    at - newest >= poll.times(CANDIDATE_POLLS)
 }
 
 /// How far off a source's estimate may well be, in seconds.

@@ -89,7 +89,7 @@ impl Edge {
         self.alike = 0;
     }
 
-    /// Goes along with a leap second, if `exchange` is the first one after it.
+    /// Goes along with a leap second, if `exchange` is the first one after it. One that [meets](Silence::meets) it must not be seen.
     pub fn pass(&mut self, silence: &Silence, exchange: &Exchange) {
         let is_from_before = self.newest().is_some_and(|newest| newest < silence.to);
         if !is_from_before || exchange.sent() < silence.to {

@@ -50,7 +50,8 @@ pub struct Reading {
     pub newest: Raw,
     /// The newest exchange's delay.
     pub delay: Span,
-    /// What it last said of leap seconds, if anything.
+    /// What its newest exchange said of leap seconds, if anything. What it said before is not kept: a server that has lost touch with the
+    /// world ceases to tell.
     pub leap: Option<Leap>,
     /// Whether all of its newest exchanges tell whole seconds only.
     pub whole: bool,
@@ -185,6 +186,7 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::route::Bias;
     use crate::engine::time::{Rate, Theta};
     use proptest::prelude::*;
 
@@ -249,6 +251,42 @@ mod tests {
         assert!(says(&mut filter, 7));
         filter.add(exchange(8, 0));
         assert!(!says(&mut filter, 9));
+    }
+
+    #[test]
+    fn of_leap_seconds_it_says_what_the_newest_exchange_did() {
+        let mut filter = Filter::default();
+        let says = |filter: &mut Filter, second| {
+            let reading = filter.read(at(second), Prior::default());
+            reading.expect("some are there").leap
+        };
+        for (second, leap) in [(0, Some(Leap::Insert)), (10, Some(Leap::None)), (20, None)] {
+            let exchange = exchange(second, 5);
+            let (sent, received) = (exchange.sent(), exchange.received());
+            let stamps = (exchange.arrived_before(), exchange.departed_after());
+            let exchange = Exchange::new(sent, received, stamps.0, stamps.1, leap);
+            filter.add(exchange.expect("possible"));
+            assert_eq!(says(&mut filter, second + 1), leap);
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_the_route_is_kept_when_a_leap_second_passes() {
+        let detour = Detour {
+            least: Span::from_millis(2),
+            longer: 0.001,
+            bias: Bias::of_longer(0.001),
+        };
+        for shift in [Some(Span::from_secs(-1)), None] {
+            let mut filter = Filter {
+                detour: Some(detour),
+                ..Filter::default()
+            };
+            filter.add(exchange(0, 5));
+            filter.carry_over(&Passage::made_up(shift, at(10), at(13)));
+            assert_eq!(filter.detour, Some(detour));
+            assert_eq!(filter.heard.len(), usize::from(shift.is_some()));
+        }
     }
 
     #[test]

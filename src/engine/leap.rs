@@ -80,23 +80,34 @@ pub fn end_of_the_last_day(now: Utc) -> Option<Utc> {
     ends_june_or_december(midnight).then_some(midnight)
 }
 
-/// The warning that is due by what the truechimers of each operator say, if they say anything, and the list.
+/// The warning that is due by what each candidate says, with its operator, and by the list. A falseticker is a candidate that says
+/// nothing. `given` is the warning that servers gave for the same midnight before, if they did.
 ///
 /// Every operator has one voice, and so has a list that has not expired. A warning needs more than half of those who speak; and
-/// among them must be the list, or more than half of all operators, those counted who say nothing: the honest ones are more
-/// than half, so a warning without a list is that of one of them at least, and most who can tell do not contradict it.
+/// among them must be the list, or more than half of the candidates' operators, those counted who say nothing: the honest ones are
+/// more than half, so a warning without a list is that of one of them at least, and most who can tell do not contradict it.
+///
+/// One that was given stays until more than half of those who speak contradict it: who falls silent takes nothing back.
 pub fn warning<'a>(
-    truechimers: impl Iterator<Item = (&'a str, Option<Leap>)>,
+    candidates: impl Iterator<Item = (&'a str, Option<Leap>)>,
     list: Option<Leap>,
+    given: Option<Leap>,
 ) -> Leap {
     let mut said: BTreeMap<&str, Vec<Leap>> = BTreeMap::new();
-    for (operator, leap) in truechimers {
+    for (operator, leap) in candidates {
         said.entry(operator).or_default().extend(leap);
     }
     let operators = said.len();
     let spoken = said.into_values().filter(|said| !said.is_empty());
     let servers: Vec<Leap> = spoken.map(|said| majority(said.into_iter())).collect();
-    let leap = majority(servers.iter().copied().chain(list));
+    let voices = || servers.iter().copied().chain(list);
+    if let Some(given) = given {
+        let for_it = voices().filter(|said| *said == given).count();
+        if 2 * for_it >= voices().count() {
+            return given;
+        }
+    }
+    let leap = majority(voices());
     let warning = servers.iter().filter(|said| **said == leap).count();
     if list == Some(leap) || 2 * warning > operators {
         leap
@@ -203,7 +214,14 @@ mod tests {
     /// Servers of an operator each, and a list.
     fn each(servers: &[Option<Leap>], list: Option<Leap>) -> Leap {
         let names = ["a", "b", "c", "d", "e"];
-        warning(names.into_iter().zip(servers.iter().copied()), list)
+        warning(names.into_iter().zip(servers.iter().copied()), list, None)
+    }
+
+    /// The same after a warning that an inserted second comes.
+    fn after_a_warning(servers: &[Option<Leap>], list: Option<Leap>) -> Leap {
+        let names = ["a", "b", "c", "d", "e"];
+        let said = names.into_iter().zip(servers.iter().copied());
+        warning(said, list, Some(Insert))
     }
 
     #[test]
@@ -242,10 +260,23 @@ mod tests {
     #[test]
     fn all_servers_of_one_operator_have_one_voice() {
         let said = [("a", YES), ("a", YES), ("a", YES), ("b", NO), ("c", NO)];
-        assert_eq!(warning(said.into_iter(), SILENT), Leap::None);
+        assert_eq!(warning(said.into_iter(), SILENT, None), Leap::None);
         let divided = [("a", YES), ("a", NO), ("b", YES), ("c", YES), ("c", SILENT)];
-        assert_eq!(warning(divided.into_iter(), SILENT), Insert);
-        assert_eq!(warning(divided.into_iter().take(3), SILENT), Leap::None);
+        assert_eq!(warning(divided.into_iter(), SILENT, None), Insert);
+        let fewer = divided.into_iter().take(3);
+        assert_eq!(warning(fewer, SILENT, None), Leap::None);
+    }
+
+    #[test]
+    fn a_warning_that_was_given_stays_until_most_who_speak_contradict_it() {
+        assert_eq!(after_a_warning(&[YES, YES, SILENT, SILENT], SILENT), Insert);
+        assert_eq!(after_a_warning(&[SILENT, SILENT], SILENT), Insert);
+        assert_eq!(after_a_warning(&[YES, NO, SILENT], SILENT), Insert);
+        assert_eq!(after_a_warning(&[YES, NO, NO], SILENT), Leap::None);
+        assert_eq!(after_a_warning(&[NO, SILENT, SILENT], SILENT), Leap::None);
+        assert_eq!(after_a_warning(&[YES, NO, SILENT], NO), Leap::None);
+        let delete = Some(Delete);
+        assert_eq!(after_a_warning(&[delete, delete, delete], SILENT), Delete);
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod track;
 #[cfg(test)]
 mod tests;
 
-use decision::Verdict;
+use decision::{Verdict, Warned};
 use estimate::Prior;
 use filter::{Filter, MEMORY, Reading};
 use oscillator::Oscillator;
@@ -38,7 +38,7 @@ use poll::{Paced, Pacing, Turns};
 use snapshot::{NoDecision, Snapshot, SourceView, Tally, Unusable};
 use source::Report;
 use std::collections::{BTreeMap, BTreeSet};
-use time::{Raw, Span, Utc};
+use time::{Raw, Span};
 
 /// What the engine is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,9 @@ pub struct SourceId(pub u64);
 /// So many cycles after a leap second, who has not answered since is left out.
 const ANSWER_CYCLES: i64 = 4;
 
+/// But not before it has been asked and has had so much time to answer, which is more than the usual deadline, however short cycles are.
+const ANSWER_TIME: Span = Span::from_secs(6);
+
 /// Filters, selection and decision of all sources.
 ///
 /// The driver hands in every poll's end by [`report`](Self::report) and calls [`cycle`](Self::cycle) at
@@ -101,14 +104,16 @@ pub struct Engine {
     /// The leap second that the last decision warned of, and the one that passed last.
     coming: Option<Passage>,
     passed: Option<Passage>,
-    /// The midnight at which it was to be, which a break of the raw clock does not change.
-    warned: Option<Utc>,
+    /// What the last decision warned of.
+    warned: Option<Warned>,
 }
 
 /// What the engine remembers of one source.
 #[derive(Debug, Default)]
 struct SourceState {
     filter: Filter,
+    /// What that said at the end of the last cycle.
+    reading: Option<Reading>,
     reach: u8,
     trouble: Option<String>,
     /// Whether it survived the last cycle, and whether it was the best then.
@@ -195,6 +200,7 @@ impl Engine {
     fn begin_anew(&mut self, now: Raw) {
         for state in &mut self.sources {
             state.filter = Filter::default();
+            state.reading = None;
             state.pacing = Pacing::default();
         }
         self.last_decision = None;
@@ -249,11 +255,20 @@ impl Engine {
         self.undecided(now, NoDecision::NoCandidates)
     }
 
-    /// What is shown when no source has been looked at.
+    /// What is shown when no source is looked at: what each said last, without what was news then.
     fn undecided(&self, at: Raw, why: NoDecision) -> Snapshot {
-        let nothing =
-            |state: &SourceState| (None, Verdict::unusable(Unusable::NoSample, state.doubted));
-        let (readings, verdicts) = self.sources.iter().map(nothing).unzip();
+        let configured = self.settings.sources.iter().zip(&self.sources);
+        let (readings, verdicts) = configured
+            .map(|(source, state)| {
+                let reading = state.reading.map(|reading| Reading {
+                    misfits: 0,
+                    ..reading
+                });
+                let why = self.unusable(source, state.pacing.slowest(source), reading.as_ref(), at);
+                let verdict = Verdict::unusable(why.unwrap_or(Unusable::NoMajority), state.doubted);
+                (reading, verdict)
+            })
+            .unzip();
         Snapshot {
             at,
             outcome: Err(why),
@@ -280,7 +295,10 @@ impl Engine {
         let readings: Vec<Option<Reading>> = self
             .sources
             .iter_mut()
-            .map(|source| source.filter.read(at, prior))
+            .map(|source| {
+                source.reading = source.filter.read(at, prior);
+                source.reading
+            })
             .collect();
         let configured = self.settings.sources.iter().zip(&self.sources);
         let mut verdicts: Vec<Verdict> = configured
@@ -316,8 +334,9 @@ impl Engine {
             self.coming = Passage::of(decision);
             let doubtful = self.doubtful(decision).filter(|_| self.coming.is_none());
             if doubtful.is_none() {
-                let midnight = leap::end_of_the_last_day(at + decision.theta);
-                self.warned = midnight.filter(|_| self.coming.is_some());
+                let is_warned = self.coming.is_some();
+                let warned = is_warned.then(|| self.warned_by(decision, &readings));
+                self.warned = warned.flatten();
             }
             self.coming = self.coming.or(doubtful);
             if self.is_silent(at) || doubtful.is_some() {
@@ -362,17 +381,27 @@ impl Engine {
         readings: &[Option<Reading>],
         verdicts: &mut [Verdict],
     ) -> bool {
-        let Some(passed) = self.passed.map(|passage| passage.silence().to) else {
+        let Some(Silence { from, to, .. }) = self.passed.map(|passage| passage.silence()) else {
             return false;
         };
-        let is_late = at - passed >= self.settings.cycle.times(ANSWER_CYCLES);
-        for (verdict, reading) in verdicts.iter_mut().zip(readings) {
-            let is_candidate = verdict.tally == Tally::Unusable(Unusable::NoMajority);
-            if is_candidate && reading.is_some_and(|reading| reading.newest < passed) {
-                if !is_late {
-                    return true;
+        let answered = source::HUSH_SPREAD + ANSWER_TIME;
+        let is_late = at - to >= answered.max(self.settings.cycle.times(ANSWER_CYCLES));
+        let configured = self.settings.sources.iter().zip(&self.sources);
+        for ((verdict, reading), (source, state)) in
+            verdicts.iter_mut().zip(readings).zip(configured)
+        {
+            let Some(reading) = reading.filter(|reading| reading.newest < to) else {
+                continue;
+            };
+            // In the silence, and as long as it waits for its turn after that, nobody becomes stale.
+            let was_fresh = !decision::is_stale(reading.newest, state.pacing.slowest(source), from);
+            match verdict.tally {
+                Tally::Unusable(Unusable::NoMajority) if is_late => {
+                    verdict.tally = Tally::Unusable(Unusable::Stale);
                 }
-                verdict.tally = Tally::Unusable(Unusable::Stale);
+                Tally::Unusable(Unusable::NoMajority) => return true,
+                Tally::Unusable(Unusable::Stale) if was_fresh && !is_late => return true,
+                _ => {}
             }
         }
         false

@@ -1,10 +1,10 @@
 //! The passage of a leap second: when it comes on the raw clock, when nothing is to be exchanged or published for it, and what
 //! becomes of what was measured before.
 //!
-//! In: a decision with a warning. Out: a [`Passage`]. Universal time, as it is counted here, falls back by a second when one is
+//! In: a decision, and whether it warns. Out: a [`Passage`], if it does. Universal time, as it is counted here, falls back by a second when one is
 //! inserted, and jumps over one that is left out; the raw clock does neither, so θ changes by a second at once. Whether the
-//! warning is right is not known here. Where nothing was decided before midnight, a decision after it shows a passage of which no more
-//! is known than that there may be one: what was measured before says nothing then.
+//! warning is right is not known here. Where nothing was decided before midnight, a decision soon after it shows a passage even without a
+//! warning, of which no more is known than that there may be one: what was measured before says nothing then.
 
 use super::exchange::Exchange;
 use super::filter::MEMORY;
@@ -42,6 +42,11 @@ impl Silence {
     /// Whether it is silent at `instant`.
     pub fn holds(&self, instant: Raw) -> bool {
         self.from <= instant && instant < self.to
+    }
+
+    /// Whether an exchange was on the way in its midst: nobody knows whether what the server told was from before the leap second.
+    pub fn meets(&self, exchange: &Exchange) -> bool {
+        exchange.sent() < self.to && self.from < exchange.received()
     }
 
     /// Whether what was decided for `at` must not be published at `now`, not before `at`: the leap second is near, or came between.
@@ -94,6 +99,17 @@ impl Passage {
         (silence.from <= decision.at).then_some((passage, midnight))
     }
 
+    /// One of which no more is said than this.
+    #[cfg(test)]
+    pub(super) fn made_up(shift: Option<Span>, from: Raw, to: Raw) -> Self {
+        let silence = Silence {
+            from,
+            to,
+            shift: shift.unwrap_or(Span::ZERO),
+        };
+        Self { shift, silence }
+    }
+
     /// When nothing is to be exchanged or published.
     pub fn silence(&self) -> Silence {
         self.silence
@@ -106,10 +122,12 @@ impl Passage {
 
     /// What an exchange proves after the leap second: from before it, it is moved along; from its midst, it proves nothing.
     pub fn carried(&self, exchange: &Exchange) -> Option<Exchange> {
-        if exchange.received() <= self.silence.from {
+        if self.silence.meets(exchange) {
+            None
+        } else if exchange.received() <= self.silence.from {
             Some(exchange.moved(self.shift?))
         } else {
-            (exchange.sent() >= self.silence.to).then_some(*exchange)
+            Some(*exchange)
         }
     }
 }
@@ -186,6 +204,29 @@ mod tests {
         let silence = Passage::of(&decision).expect("it warns").silence();
         assert_eq!(silence.from, at(3_600_000 - 1_000 - 370));
         assert_eq!(silence.to, at(3_600_000 + 2_000 + 370));
+    }
+
+    #[test]
+    fn what_may_have_passed_is_in_doubt_for_three_seconds_and_what_is_not_known_of_the_time() {
+        let possible = |ms: i64| Passage::possible(&decision(Leap::None, ms));
+        let (passage, midnight) = possible(2_000).expect("it is near");
+        let expected = Silence {
+            from: at(2_000 - 3_010),
+            to: at(2_000 + 3_010),
+            shift: Span::ZERO,
+        };
+        assert_eq!((passage.silence(), midnight), (expected, MIDNIGHT));
+        assert_eq!(passage.shift(), None);
+        assert!(possible(3_010).is_some() && possible(3_011).is_none());
+        assert!(possible(-3_602_000).is_some() && possible(-3_604_000).is_none());
+
+        // Half an hour after it, at rates up to 100 ppm either way.
+        let mut late = decision(Leap::None, -1_800_000);
+        late.rates.hi = Rate::from_ppm(100);
+        late.rates.lo = Rate::from_ppm(-100);
+        let (passage, _) = Passage::possible(&late).expect("it may have passed");
+        assert_eq!(passage.silence().from, at(-1_800_000 - 3_010 - 180));
+        assert_eq!(passage.silence().to, at(-1_800_000 + 3_010 + 180));
     }
 
     #[test]

@@ -43,12 +43,13 @@ impl Decision {
     }
 
     /// The greatest error of [`theta_at`](Self::theta_at) for the same instant: the estimate need not be in the middle of the
-    /// bound, and the bound opens with time.
+    /// bound, and the bound opens with time, forwards and backwards.
     pub fn error_at(&self, instant: Raw) -> Span {
         let since = instant - self.at;
+        let (slow, fast) = (self.rates.lo.over(since), self.rates.hi.over(since));
         let bound = Bound {
-            lo: self.bound.lo + self.rates.lo.over(since),
-            hi: self.bound.hi + self.rates.hi.over(since),
+            lo: self.bound.lo + slow.min(fast),
+            hi: self.bound.hi + slow.max(fast),
         };
         bound.error_of(self.theta_at(instant))
     }
@@ -212,5 +213,36 @@ impl fmt::Display for Unusable {
             Self::NoSelect => "noselect",
             Self::NoMajority => "no majority",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_off_grows_with_the_time_to_the_decision_whether_it_is_past_or_to_come() {
+        let at = Raw::from_nanos(0);
+        let apart = Span::from_millis(10);
+        let decision = Decision {
+            at,
+            theta: Theta::from_nanos(0),
+            bound: Bound {
+                lo: Theta::from_nanos(0) - apart,
+                hi: Theta::from_nanos(0) + apart,
+            },
+            rate: Rate::from_ppm(0),
+            rates: Interval {
+                lo: Rate::from_ppm(-20),
+                hi: Rate::from_ppm(10),
+            },
+            jitter: Span::ZERO,
+            leap: Leap::None,
+        };
+        let hour = Span::from_secs(3_600);
+        let grown = apart + Span::from_millis(72);
+        assert_eq!(decision.error_at(at), apart);
+        assert_eq!(decision.error_at(at + hour), grown);
+        assert_eq!(decision.error_at(at - hour), grown);
     }
 }

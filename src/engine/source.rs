@@ -39,8 +39,8 @@ pub struct Pace {
 /// Time between the polls of a burst.
 const BURST_APART: Span = Span::from_secs(2);
 
-/// Within so much after a silence every source is asked, and none of them sooner than its own part of it.
-const HUSH_SPREAD: Span = Span::from_secs(8);
+/// Within so much after a silence every source that is well is asked, and none of them sooner than its own part of it.
+pub(super) const HUSH_SPREAD: Span = Span::from_secs(8);
 
 /// No server's turn comes sooner than this after its last one was due.
 pub const LEAST_APART: Span = Span::from_secs(1);
@@ -366,7 +366,10 @@ impl Source {
         if let Some(hush) = &self.hush {
             edge.pass(hush, exchange);
         }
-        edge.see(self.due, exchange);
+        // What was on the way when a leap second passed is from before it or after it: moved or not, it would be wrong.
+        if !self.hush.is_some_and(|hush| hush.meets(exchange)) {
+            edge.see(self.due, exchange);
+        }
         let near_turn = self.turn_after(now) - MOVED;
         let is_lost = edge.is_lost(now, near_turn);
         if edge.is_found(now) && !is_lost {

@@ -7,7 +7,7 @@ mod leap_second;
 use super::bound::Interval;
 use super::cluster::Member;
 use super::decision::combined;
-use super::leap::Leap;
+use super::leap::{Leap, List};
 use super::reason::Reason;
 use super::time::{Rate, Theta, Utc};
 use super::*;
@@ -517,6 +517,19 @@ fn an_unknown_source_is_ignored() {
     engine_of(&["only"]).report(SourceId(7), missed());
 }
 
+/// Any, or one near the last midnight that had a leap second.
+fn absurd_stamp() -> impl Strategy<Value = Utc> {
+    let near = |span: i64| (-span..span).prop_map(|by| 1_483_228_800_000_000_000 + by);
+    let nanos = prop_oneof![
+        any::<i64>(),
+        near(20_000_000_000),
+        near(4_000_000_000_000),
+        Just(i64::MAX),
+        Just(i64::MIN)
+    ];
+    nanos.prop_map(Utc::from_nanos)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -564,22 +577,45 @@ proptest! {
         }
     }
 
+    /// Nor does a list, nor a warning, near a midnight or far from any, in whatever order things come.
     #[test]
     fn no_exchange_however_absurd_panics(
-        stamps in prop::collection::vec((any::<i64>(), 0i64..4_000_000_000_000, any::<i64>(), any::<i64>(), 0usize..4), 1..50),
-        ends in prop::collection::vec(0i64..7_200_000_000_000, 0..9),
-        start: i64,
+        steps in prop::collection::vec((0u8..8, 0i64..40_000_000_000, absurd_stamp(), absurd_stamp(), 0u64..4, 0usize..4), 1..80),
+        start in prop_oneof![Just(0), any::<i64>(), Just(i64::MAX - 1_000_000_000_000), Just(i64::MIN)],
+        cycle in prop_oneof![Just(1), Just(16), Just(1_024)],
+        step: i8,
+        is_honest: bool,
     ) {
-        let mut engine = Engine::new(engine_of(&["a", "b", "c"]).settings, Raw::from_nanos(start));
-        for (far, near, arrived, departed, source) in stamps {
-            let (sent, received) = (Raw::from_nanos(start.saturating_add(far % 4_000_000_000_000)), Raw::from_nanos(start.saturating_add(near)));
-            if let Ok(exchange) = Exchange::new(sent, received, Utc::from_nanos(arrived), Utc::from_nanos(departed), None) {
-                engine.report(SourceId(source as u64), Report::Sample(exchange));
-            }
-        }
-        for end in ends {
-            if let Some(Ok(decision)) = engine.cycle(Raw::from_nanos(start.saturating_add(end))).map(|snapshot| snapshot.outcome) {
-                prop_assert!(decision.bound.lo <= decision.theta && decision.theta <= decision.bound.hi);
+        let mut sources = ["a", "b", "c"].map(source);
+        sources[1].coarse = true;
+        let mut settings = settings(sources.into());
+        settings.cycle = Span::from_secs(cycle);
+        settings.max_bound = Span::from_secs(100_000);
+        let mut now = Raw::from_nanos(start);
+        let mut engine = Engine::new(settings.clone(), now);
+        for (kind, wait, arrived, departed, id, leap) in steps {
+            now = now + Span::from_nanos(wait);
+            match kind {
+                0..5 => {
+                    let leap = [None, Some(Leap::Insert), Some(Leap::Delete), Some(Leap::None)][leap];
+                    let sent = now - Span::from_nanos(wait).half();
+                    // A minute and forty seconds before midnight at the start.
+                    let true_stamp = Utc::from_secs(1_483_228_700) + (sent - Raw::from_nanos(start));
+                    let stamps = if is_honest { (true_stamp, true_stamp) } else { (arrived, departed) };
+                    if let Ok(exchange) = Exchange::new(sent, now, stamps.0, stamps.1, leap) {
+                        engine.report(SourceId(id), Report::Sample(exchange));
+                    }
+                }
+                5 => {
+                    if let Some(Ok(decision)) = engine.cycle(now).map(|snapshot| snapshot.outcome) {
+                        prop_assert!(decision.bound.lo <= decision.theta && decision.theta <= decision.bound.hi);
+                        let _ = decision.error_at(now);
+                    }
+                    let _ = engine.turns().count();
+                }
+                6 => engine.know_leap_seconds(Some(List { last: arrived, step, expires: departed })),
+                _ if leap == 0 => engine.forget(now),
+                _ => engine.reconfigure(settings.clone(), now),
             }
         }
     }

@@ -196,16 +196,23 @@ fn a_leap_second_that_only_the_list_tells_of_passes_smoothly() {
 fn a_supervisor_that_hangs_publishes_nothing_across_a_leap_second() {
     simulate(
         "inserted, supervisor hangs",
-        0..4,
+        0..12,
         |random| {
             let upstreams = each(&[LeapSecond::Told; 5], random);
             let world = new_year(upstreams, 1, random);
             World {
-                hangs: 0.2,
+                hangs: 0.6,
                 ..world
             }
         },
-        |seen| assert!(seen.decisions.iter().all(|point| !point.is_near)),
+        |seen| {
+            assert!(seen.decisions.iter().all(|point| !point.is_near));
+            // What was decided before would be wrong by a second after it.
+            let points = seen.decisions.iter().chain(&seen.misled);
+            let errors = points.map(|point| point.error_s.abs());
+            let worst_s = errors.fold(0.0, f64::max);
+            assert!(worst_s < 0.1, "{worst_s}");
+        },
     );
 }
 

@@ -481,6 +481,43 @@ fn absurd() -> impl Strategy<Value = i64> {
     ]
 }
 
+#[test]
+fn what_is_left_goes_along_with_a_leap_second_once() {
+    let second = |seconds: i64| START + Span::from_secs(seconds);
+    let whole = |sent: Raw, ahead: i64| {
+        let told = Utc::from_secs((sent - START).as_nanos() / 1_000_000_000 + ahead);
+        let received = sent + Span::from_millis(20);
+        let stamps = (
+            told + Span::from_millis(1_020),
+            told - Span::from_millis(500),
+        );
+        Exchange::new(sent, received, stamps.0, stamps.1, None).expect("possible")
+    };
+    let silence = Silence {
+        from: second(100),
+        to: second(103),
+        shift: Span::from_secs(-1),
+    };
+    let mut edge = Edge::default();
+    for seconds in [70, 80, 90] {
+        edge.see(second(seconds), &whole(second(seconds), 7));
+    }
+    let before = edge.left(second(110)).expect("some are there");
+    edge.pass(&silence, &whole(second(95), 7));
+    assert_eq!(edge.left(second(110)), Some(before), "it has not passed");
+    let after = whole(second(110), 6);
+    edge.pass(&silence, &after);
+    let moved = Bound {
+        lo: before.lo - Span::from_secs(1),
+        hi: before.hi - Span::from_secs(1),
+    };
+    assert_eq!(edge.left(second(110)), Some(moved));
+    edge.see(second(110), &after);
+    let left = edge.left(second(120));
+    edge.pass(&silence, &whole(second(120), 6));
+    assert_eq!(edge.left(second(120)), left, "it has passed");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -220,6 +220,33 @@ fn all_fall_when_an_estimate_moves_by_more_than_it_should() {
 }
 
 #[test]
+fn nobody_falls_because_a_leap_second_has_passed_if_what_it_said_goes_along() {
+    let second = |ms: i64| Heard {
+        off_us: ms * 1_000,
+        ..CALM
+    };
+    let polls_after = |shift: Option<Option<Span>>, ms| {
+        let mut rig = rare();
+        if let Some(shift) = shift {
+            let midnight = Raw::from_nanos(0) + CYCLE.times(rig.cycles);
+            let passage = Passage::made_up(shift, midnight, midnight + Span::from_secs(3));
+            for pacing in &mut rig.pacings {
+                pacing.carry_over(&passage);
+            }
+        }
+        rig.cycle(&[second(ms); 4]);
+        rig.polls()
+    };
+    let back = Some(Span::from_secs(-1));
+    assert_eq!(polls_after(None, -1_000), [16; 4]);
+    assert_eq!(polls_after(Some(back), -1_000), [64; 4]);
+    assert_eq!(polls_after(Some(back), 0), [16; 4]);
+    // Nothing is expected where nobody knows how it passed.
+    assert_eq!(polls_after(Some(None), -1_000), [64; 4]);
+    assert_eq!(polls_after(Some(None), 0), [64; 4]);
+}
+
+#[test]
 fn all_fall_when_a_rate_has_become_another_one_by_and_by() {
     let mut rig = rare();
     let mut fell_at = None;

@@ -324,6 +324,43 @@ fn soon_after_a_silence_the_server_is_asked_once_even_if_it_is_not_due() {
 }
 
 #[test]
+fn what_was_on_the_way_when_a_leap_second_passed_tells_nothing_of_the_edge() {
+    let whole = |from: Raw, to: Raw, second: i64| {
+        let told = Utc::from_secs(second);
+        let before = told + Span::from_millis(1_020);
+        Exchange::new(from, to, before, told, None).expect("possible")
+    };
+    let pace = Pace {
+        coarse: true,
+        ..PACE
+    };
+    let mut source = Source::new(pace, at(0), 1);
+    let left = |source: &Source| source.edge.as_ref().and_then(|edge| edge.left(at(200)));
+    poll(&mut source, at(0), Ok(whole(at(0), at(0), 7)));
+    let before = left(&source).expect("something is known");
+    source.hush(Some(Silence {
+        from: at(100),
+        to: at(103),
+        shift: Span::from_secs(-1),
+    }));
+    let ticket = ask(&mut source, at(99));
+    // It left late, and arrived after the leap second.
+    let (sent, received) = (at(103) - Span::from_millis(10), at(103));
+    source.completed(ticket, received, Ok(whole(sent, received, 109)));
+    assert_eq!(left(&source), Some(before));
+    source.queue.clear();
+    let ticket = ask(&mut source, at(120));
+    source.completed(ticket, at(120), Ok(whole(at(120), at(120), 126)));
+    let after = left(&source).expect("something is known");
+    let moved = Span::from_secs(-1);
+    assert!(before.lo + moved <= after.hi && after.lo <= before.hi + moved);
+    assert!(
+        after.hi - after.lo <= before.hi - before.lo,
+        "all goes along"
+    );
+}
+
+#[test]
 fn a_ticket_is_good_once() {
     let mut source = Source::new(PACE, at(0), 1);
     let ticket = ask(&mut source, at(0));

@@ -103,7 +103,7 @@ fn nothing_is_published_that_a_leap_second_just_after_a_break_makes_wrong() {
 }
 
 #[test]
-fn without_a_leap_second_a_break_at_midnight_costs_no_more_than_at_other_times() {
+fn who_is_told_of_no_leap_second_waits_for_none_after_a_break_at_midnight() {
     for what in BREAKS {
         simulate(
             &format!("{what:?}, no leap second"),

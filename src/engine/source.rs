@@ -47,7 +47,7 @@ pub const LEAST_APART: Span = Span::from_secs(1);
 
 /// In the search at the start no more than two requests meet a server in this time: a second, but for a little, since what is left of
 /// the edge may lie before the last request.
-const TWO_IN: Span = Span::from_millis(950);
+pub const TWO_IN: Span = Span::from_millis(950);
 
 /// A turn that is nearer than this part of the shortest poll is left out. No place is nearer to the beginning of an interval, so each
 /// has its turn.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::estimate::Prior;
 use crate::engine::filter::Filter;
-use crate::engine::source::{Action, Aftermath, Failure, Fault, Pace, Report, Source};
+use crate::engine::source::{Action, Aftermath, Failure, Fault, Pace, Report, Source, TWO_IN};
 use crate::engine::time::Utc;
 use proptest::prelude::*;
 
@@ -16,9 +16,6 @@ const PACE: Pace = Pace {
 };
 
 const START: Raw = Raw::from_nanos(1_000_000_000_000);
-
-/// Three requests are never closer than this.
-const TWO_IN: Span = Span::from_millis(950);
 
 /// A server that tells whole seconds, and the way to it; times in milliseconds.
 #[derive(Clone, Debug)]

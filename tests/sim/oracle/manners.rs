@@ -3,13 +3,10 @@
 use crate::upstream::Outcome;
 use std::collections::VecDeque;
 use webntpd::engine::edge;
-use webntpd::engine::source::{Aftermath, Pace};
+use webntpd::engine::source::{Aftermath, Pace, TWO_IN};
 use webntpd::engine::time::{Raw, Span};
 
 const HOUR: Span = Span::from_secs(3_600);
-
-/// The search for the edge of a second sends no more than two requests in this time, at the start; later on it keeps a second apart.
-const TWO_IN: Span = Span::from_millis(950);
 
 /// Polls' ends that may wait for a supervisor that hangs.
 const MOST_UNREPORTED: i64 = 40;
@@ -74,6 +71,7 @@ impl Manners {
         let last = self.due.replace(due);
         let before = std::mem::replace(&mut self.due_before, last);
         let is_soon = last.is_some_and(|last| now - last < Span::from_secs(1));
+        // The search at the start may be hasty; later ones keep a second apart.
         let (last, apart) = if is_soon && self.hasty > 0 {
             self.hasty -= 1;
             (before, TWO_IN)

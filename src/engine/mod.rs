@@ -29,6 +29,7 @@ mod track;
 #[cfg(test)]
 mod tests;
 
+use bound::Interval;
 use decision::Verdict;
 use estimate::Prior;
 use filter::{Filter, MEMORY, Reading};
@@ -114,6 +115,8 @@ struct SourceState {
     /// Whether it survived the last cycle, and whether it was the best then.
     survived: bool,
     was_best: bool,
+    /// When it was last found to have stepped, whether the others had or not.
+    stepped: Option<Raw>,
     /// When it was last found to creep, if it has not shown since that it does not.
     doubted: Option<Raw>,
     pacing: Pacing,
@@ -196,6 +199,7 @@ impl Engine {
         for state in &mut self.sources {
             state.filter = Filter::default();
             state.pacing = Pacing::default();
+            state.stepped = None;
         }
         self.last_decision = None;
         self.unbroken_since = now;
@@ -324,8 +328,9 @@ impl Engine {
                 outcome = Err(NoDecision::LeapSecond);
             }
         }
+        let is_alarmed = self.is_alarmed(at, &readings);
         let has_majority = matches!(outcome, Ok(_) | Err(NoDecision::NothingNew));
-        self.pace(at, has_majority, &readings, &verdicts);
+        self.pace(at, has_majority && !is_alarmed, &readings, &verdicts);
         if let Ok(decision) = &outcome {
             self.last_decision = Some(at);
             self.oscillator.learn(decision);
@@ -378,29 +383,60 @@ impl Engine {
         false
     }
 
-    /// How many operators' sources contradict their own past in this very cycle, if these are most of those that have a vote and
-    /// more than one: then it is the raw clock that stepped against the rest of the world.
+    /// How many operators' sources contradict what they said before one and the same instant, if these are most of those that have a
+    /// vote and more than one: then it is the raw clock that stepped against the rest of the world. Sources that are asked rarely show
+    /// it one after the other.
     fn stepped_together(&self, readings: &[Option<Reading>]) -> Option<usize> {
-        let mut has_stepped: BTreeMap<&str, bool> = BTreeMap::new();
-        for (source, reading) in self.settings.sources.iter().zip(readings) {
-            if let Some(reading) = reading
-                && !source.noselect
-            {
-                *has_stepped.entry(&source.operator).or_insert(true) &= reading.misfits > 0;
+        let mut operators: BTreeMap<&str, Option<Interval<Raw>>> = BTreeMap::new();
+        let mut is_news = false;
+        for (settings, state, reading) in self.voters(readings) {
+            let step = state.filter.stepped();
+            is_news |= reading.misfits > 0;
+            operators
+                .entry(&settings.operator)
+                .and_modify(|common| {
+                    *common = common.zip(step).and_then(|(a, b)| a.intersection(&b));
+                })
+                .or_insert(step);
+        }
+        let steps = || operators.values().flatten();
+        // Where most have an instant in common, one of them begins.
+        let around = |instant: Raw| steps().filter(move |it| it.lo <= instant && instant <= it.hi);
+        let stepped = steps().map(|step| around(step.lo).count()).max()?;
+        (is_news && stepped > 1 && 2 * stepped > operators.len()).then_some(stepped)
+    }
+
+    /// Whether a source has just stepped that has not for long: it may be the first one to show that the raw clock did, and the others
+    /// are to be heard soon. Who steps again and again is no reason to ask them more often.
+    fn is_alarmed(&mut self, at: Raw, readings: &[Option<Reading>]) -> bool {
+        let configured = self.settings.sources.iter().zip(&mut self.sources);
+        let mut is_alarmed = false;
+        for ((settings, state), reading) in configured.zip(readings) {
+            let newest = reading.filter(|reading| reading.misfits > 0);
+            let found = newest.map(|reading| reading.newest);
+            let step = state.filter.stepped().map(|step| step.hi);
+            if !settings.noselect && found.is_some() && step == found {
+                let last = state.stepped.replace(at);
+                is_alarmed |= last.is_none_or(|last| at - last > MEMORY);
             }
         }
-        let stepped = has_stepped.values().filter(|stepped| **stepped).count();
-        (stepped > 1 && 2 * stepped > has_stepped.len()).then_some(stepped)
+        is_alarmed
+    }
+
+    /// The sources that may have a vote, and what they say.
+    fn voters<'a>(
+        &'a self,
+        readings: &'a [Option<Reading>],
+    ) -> impl Iterator<Item = (&'a SourceSettings, &'a SourceState, &'a Reading)> {
+        let configured = self.settings.sources.iter().zip(&self.sources);
+        configured
+            .zip(readings)
+            .filter(|((settings, _), _)| !settings.noselect)
+            .filter_map(|((settings, state), reading)| Some((settings, state, reading.as_ref()?)))
     }
 
     /// Decides how often each source is asked from now on.
-    fn pace(
-        &mut self,
-        at: Raw,
-        has_majority: bool,
-        readings: &[Option<Reading>],
-        verdicts: &[Verdict],
-    ) {
+    fn pace(&mut self, at: Raw, is_calm: bool, readings: &[Option<Reading>], verdicts: &[Verdict]) {
         let configured = self.settings.sources.iter().zip(&mut self.sources);
         let mut paced: Vec<Paced<'_>> = configured
             .zip(readings.iter().zip(verdicts))
@@ -411,7 +447,7 @@ impl Engine {
                 pacing: &mut state.pacing,
             })
             .collect();
-        poll::pace(self.settings.cycle, at, has_majority, &mut paced);
+        poll::pace(self.settings.cycle, at, is_calm, &mut paced);
     }
 
     fn views(&self, readings: Vec<Option<Reading>>, verdicts: Vec<Verdict>) -> Vec<SourceView> {

@@ -109,10 +109,10 @@ pub(super) struct Paced<'a> {
     pub(super) pacing: &'a mut Pacing,
 }
 
-/// Decides the turns of all sources from the end of a cycle `at` on. Without a majority nobody's poll is longer than the least, nor
-/// when a survivor's estimate moves: there is one oscillator, and what has changed for one may have changed for all.
-pub(super) fn pace(cycle: Span, at: Raw, has_majority: bool, sources: &mut [Paced<'_>]) {
-    let mut is_calm = has_majority;
+/// Decides the turns of all sources from the end of a cycle `at` on. Unless all `is_calm` (there is a majority, and no reason to fear
+/// that the raw clock stepped), nobody's poll is longer than the least, nor when a survivor's estimate moves: there is one
+/// oscillator, and what has changed for one may have changed for all.
+pub(super) fn pace(cycle: Span, at: Raw, mut is_calm: bool, sources: &mut [Paced<'_>]) {
     for source in sources.iter_mut() {
         is_calm &= source.look(cycle, at);
     }

@@ -2,6 +2,7 @@
 
 mod history;
 mod leap_second;
+mod step;
 
 use super::bound::Interval;
 use super::cluster::Member;

@@ -248,32 +248,29 @@ fn a_halt_that_nobody_notices_is_over_within_a_few_cycles_however_rarely_sources
             let machine = play(&world, random.branch());
 
             let asked = machine.oracle.seen.asked.iter().flatten();
-            let before = asked.filter(|at_s| (halt_s - 256.0..halt_s).contains(*at_s));
-            assert!(before.count() < 8 * count, "polls have not grown");
+            let before = asked.filter(|at_s| (halt_s - 3_600.0..halt_s).contains(*at_s));
+            assert!(before.count() < 180 * count, "polls have not grown");
             let halt = Oscillator::start() + Span::from_secs_f64(halt_s);
             let since_s = |at: Raw| (at - halt).as_secs_f64();
-            // All that the cycle has in which it comes may be from before.
-            let after = || {
-                machine
-                    .outcomes
-                    .iter()
-                    .filter(|(at, _)| since_s(*at) >= 16.0)
-            };
+            let after = || machine.outcomes.iter().filter(|(at, _)| *at >= halt);
             let stepped = after().filter(|(_, it)| matches!(it, Err(NoDecision::Stepped { .. })));
             let stepped: Vec<f64> = stepped.map(|(at, _)| since_s(*at)).collect();
             assert!(stepped.len() == 1 && stepped[0] < 48.0, "{stepped:?}");
-            let decided = || after().filter_map(|(at, it)| Some((*at, it.as_ref().ok()?)));
+            // All that the cycle has in which it comes may be from before.
+            let later = || after().filter(|(at, _)| since_s(*at) >= 16.0);
+            let decided = || later().filter_map(|(at, it)| Some((*at, it.as_ref().ok()?)));
             for (at, decision) in decided() {
                 let error = (decision.theta - world.clock.theta(at)).abs();
                 let said = decision.error_at(at);
                 assert!(error <= said, "{error:?} {} s after", since_s(at));
             }
-            let back_s = decided().map(|(at, _)| since_s(at)).next();
+            let back = decided().map(|(at, _)| since_s(at)).next();
+            let back_s = back.expect("a decision");
             println!(
-                "{name:<34} sources {count} noticed after {:>4.1} s, over after {back_s:?} s",
+                "{name:<34} sources {count} noticed after {:>4.1} s, over after {back_s:>4.1} s",
                 stepped[0]
             );
-            assert!(back_s.is_some_and(|back_s| back_s <= stepped[0] + 32.0));
+            assert!(back_s <= stepped[0] + 32.0);
             drop(replay);
         }
     }

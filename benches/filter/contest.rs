@@ -7,6 +7,7 @@ use crate::random::Random;
 use crate::references::{ClockFilter, combined, mean_of_quick_ones};
 use crate::scenario::{ALL, LENGTH_S, Sample, Scenario, UNCOUNTED_S};
 use std::ops::Range;
+use webntpd::engine::poll::phase;
 use webntpd::engine::source::Report;
 use webntpd::engine::time::{Raw, Span};
 use webntpd::engine::{Engine, Settings, SourceId, SourceSettings};
@@ -180,14 +181,12 @@ impl Contest<'_> {
 
     /// One request of each server in the poll interval that begins at `from`.
     fn ask(&mut self, from: Raw) {
-        let servers = self.filters.len() as i64;
         let poll = self.scenario.poll;
         let to_s = Self::seconds(from + poll);
         let number = (to_s / poll.as_secs_f64()).round() as i64 - 1;
         for k in 0..self.filters.len() {
             // As the supervisor spreads them.
-            let phase = poll.times(2 * k as i64 + 1).as_nanos() / (2 * servers);
-            let sent = from + Span::from_nanos(phase);
+            let sent = from + phase(SourceId(k as u64), poll);
             let (way, random) = (&self.paths[k], &mut self.ours);
             if let Some(sample) = self.scenario.sample(self.clock, way, sent, random) {
                 self.filters[k].add(&sample, to_s, poll.as_secs_f64());

@@ -4,7 +4,7 @@
 //! the estimate inside. It judges nothing but contradiction within the source itself: when no line fits all it has
 //! heard (the server or the route stepped), the oldest go until one does.
 
-use super::bound::{Fit, Limits, above, below};
+use super::bound::{Fit, Interval, Limits, above, below};
 use super::estimate::{Estimate, Prior};
 use super::exchange::Exchange;
 use super::hull::Hull;
@@ -37,6 +37,7 @@ pub struct Filter {
     /// What is known of the present route, found when the newest exchange was this one.
     detour: Option<Detour>,
     known_by: Option<Raw>,
+    stepped: Option<Interval<Raw>>,
 }
 
 /// What one source says of one instant.
@@ -110,6 +111,7 @@ impl Filter {
         let mut misfits = 0;
         let fit = self.fit(at).or_else(|| {
             misfits = Limits::new(self.heard.range(..completed), at).misfits();
+            self.stepped = self.step(misfits, completed).or(self.stepped);
             self.detour = None;
             self.forget(misfits);
             self.fit(at)
@@ -132,6 +134,22 @@ impl Filter {
                 .take(TELLING)
                 .all(|exchange| exchange.whole() > Span::ZERO),
             misfits,
+        })
+    }
+
+    /// Between which instants its time stepped last, against the raw clock. Not before the beginning of the newest exchange that had to
+    /// go, even if that was noticed only after some more; not after what it was noticed by.
+    pub(super) fn stepped(&self) -> Option<Interval<Raw>> {
+        self.stepped
+    }
+
+    /// The same if so many of the `completed` exchanges have to go now. When it is the rate that changed, few do.
+    fn step(&self, misfits: usize, completed: usize) -> Option<Interval<Raw>> {
+        let last_before = self.heard.get(misfits.checked_sub(1)?)?;
+        let newest = self.heard.get(completed.checked_sub(1)?)?;
+        (2 * misfits >= completed).then(|| Interval {
+            lo: last_before.sent(),
+            hi: newest.received(),
         })
     }
 

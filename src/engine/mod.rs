@@ -23,6 +23,7 @@ mod route;
 pub mod select;
 pub mod snapshot;
 pub mod source;
+mod step;
 pub mod time;
 mod track;
 
@@ -119,6 +120,8 @@ struct SourceState {
     /// Whether it survived the last cycle, and whether it was the best then.
     survived: bool,
     was_best: bool,
+    /// When it was last found to have stepped, whether the others had or not.
+    stepped: Option<Raw>,
     /// When it was last found to creep, if it has not shown since that it does not.
     doubted: Option<Raw>,
     pacing: Pacing,
@@ -202,6 +205,7 @@ impl Engine {
             state.filter = Filter::default();
             state.reading = None;
             state.pacing = Pacing::default();
+            state.stepped = None;
         }
         self.last_decision = None;
         self.unbroken_since = now;
@@ -343,8 +347,9 @@ impl Engine {
                 outcome = Err(NoDecision::LeapSecond);
             }
         }
+        let is_alarmed = self.is_alarmed(at, &readings);
         let has_majority = matches!(outcome, Ok(_) | Err(NoDecision::NothingNew));
-        self.pace(at, has_majority, &readings, &verdicts);
+        self.pace(at, has_majority && !is_alarmed, &readings, &verdicts);
         if let Ok(decision) = &outcome {
             self.last_decision = Some(at);
             self.oscillator.learn(decision);
@@ -407,29 +412,8 @@ impl Engine {
         false
     }
 
-    /// How many operators' sources contradict their own past in this very cycle, if these are most of those that have a vote and
-    /// more than one: then it is the raw clock that stepped against the rest of the world.
-    fn stepped_together(&self, readings: &[Option<Reading>]) -> Option<usize> {
-        let mut has_stepped: BTreeMap<&str, bool> = BTreeMap::new();
-        for (source, reading) in self.settings.sources.iter().zip(readings) {
-            if let Some(reading) = reading
-                && !source.noselect
-            {
-                *has_stepped.entry(&source.operator).or_insert(true) &= reading.misfits > 0;
-            }
-        }
-        let stepped = has_stepped.values().filter(|stepped| **stepped).count();
-        (stepped > 1 && 2 * stepped > has_stepped.len()).then_some(stepped)
-    }
-
     /// Decides how often each source is asked from now on.
-    fn pace(
-        &mut self,
-        at: Raw,
-        has_majority: bool,
-        readings: &[Option<Reading>],
-        verdicts: &[Verdict],
-    ) {
+    fn pace(&mut self, at: Raw, is_calm: bool, readings: &[Option<Reading>], verdicts: &[Verdict]) {
         let configured = self.settings.sources.iter().zip(&mut self.sources);
         let mut paced: Vec<Paced<'_>> = configured
             .zip(readings.iter().zip(verdicts))
@@ -440,7 +424,7 @@ impl Engine {
                 pacing: &mut state.pacing,
             })
             .collect();
-        poll::pace(self.settings.cycle, at, has_majority, &mut paced);
+        poll::pace(self.settings.cycle, at, is_calm, &mut paced);
     }
 
     fn views(&self, readings: Vec<Option<Reading>>, verdicts: Vec<Verdict>) -> Vec<SourceView> {

@@ -7,12 +7,12 @@
 
 mod rota;
 
-use super::SourceSettings;
 use super::estimate::Estimate;
 use super::filter::Reading;
 use super::passage::Passage;
 use super::snapshot::{Tally, Unusable};
 use super::time::{Raw, Span};
+use super::{SourceId, SourceSettings};
 
 /// When a source has its turns: once in every `poll`, counted on the raw clock. Where within `width` after `from`, that is its own
 /// matter: sources are asked one after the other.
@@ -35,6 +35,16 @@ impl Turns {
             width: poll,
         }
     }
+}
+
+/// Where in every `poll` a source has its turn, as long as it is asked that often: multiples of the golden ratio keep apart however many
+/// there are and whichever come and go. Nobody's place is at the ends: if the interval is that of the cycles, a supervisor that has
+/// something else to say at the beginning of one comes in time, and so does the reply before the end.
+pub fn phase(id: SourceId, poll: Span) -> Span {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let place = id.0.wrapping_mul(GOLDEN).wrapping_add(1 << 63);
+    let all = i128::from(poll.as_nanos());
+    Span::from_nanos((all / 16 + ((all * i128::from(place) * 13 / 16) >> 64)) as i64)
 }
 
 /// A poll becomes longer after this many samples in a row that were as expected.
@@ -99,10 +109,10 @@ pub(super) struct Paced<'a> {
     pub(super) pacing: &'a mut Pacing,
 }
 
-/// Decides the turns of all sources from the end of a cycle `at` on. Without a majority nobody's poll is longer than the least, nor
-/// when a survivor's estimate moves: there is one oscillator, and what has changed for one may have changed for all.
-pub(super) fn pace(cycle: Span, at: Raw, has_majority: bool, sources: &mut [Paced<'_>]) {
-    let mut is_calm = has_majority;
+/// Decides the turns of all sources from the end of a cycle `at` on. Unless all `is_calm` (there is a majority, and no reason to fear
+/// that the raw clock stepped), nobody's poll is longer than the least, nor when a survivor's estimate moves: there is one
+/// oscillator, and what has changed for one may have changed for all.
+pub(super) fn pace(cycle: Span, at: Raw, mut is_calm: bool, sources: &mut [Paced<'_>]) {
     for source in sources.iter_mut() {
         is_calm &= source.look(cycle, at);
     }

@@ -3,6 +3,7 @@
 mod creeping;
 mod history;
 mod leap_second;
+mod step;
 
 use super::bound::Interval;
 use super::cluster::Member;
@@ -385,6 +386,37 @@ fn a_doubt_outlives_history_and_ends_an_hour_after_it_was_last_found() {
     engine.forget(at(3_590));
     assert_eq!(tallies(&cycle_with(&mut engine, 3_600, &[0, 0])), "*-");
     assert_eq!(tallies(&cycle_with(&mut engine, 3_616, &[0, 0])), "*+");
+}
+
+#[test]
+fn who_is_doubted_is_not_asked_who_of_the_others_is_right() {
+    let names = ["sure", "surer", "vague", "vaguer", "x", "y", "z"];
+    let tallied = [false, true].map(|is_doubted| {
+        let mut engine = engine_of(&names);
+        for state in &mut engine.sources[4..] {
+            state.doubted = is_doubted.then_some(at(0));
+        }
+        let said = [
+            (6, 0),
+            (4, 0),
+            (120, 0),
+            (140, 0),
+            (60, -60),
+            (46, -57),
+            (46, -62),
+        ];
+        for ((delay, theta), k) in said.into_iter().zip(0..) {
+            let delay = Span::from_millis(delay);
+            engine.report(SourceId(k), sample_taking(delay, 12, theta, None));
+        }
+        tallies(&engine.cycle(at(16)).expect("ends"))
+    });
+    let [without, with] = tallied.each_ref().map(|tallies| tallies.split_at(4));
+    assert!(
+        without.0.starts_with("xx") && !without.1.contains('x'),
+        "{tallied:?}"
+    );
+    assert!(!with.0.contains('x') && with.1 == "xxx", "{tallied:?}");
 }
 
 #[test]

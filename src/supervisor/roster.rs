@@ -6,7 +6,7 @@
 use super::World;
 use crate::config::Source as SourceConfig;
 use crate::engine::passage::Silence;
-use crate::engine::poll::Turns;
+use crate::engine::poll::{self, Turns};
 use crate::engine::source::{LEAST_APART, Pace, Source};
 use crate::engine::time::{Raw, Span};
 use crate::engine::{SourceId, SourceSettings};
@@ -363,18 +363,12 @@ pub(super) fn settings(id: SourceId, source: &SourceConfig) -> SourceSettings {
     }
 }
 
-/// The pace of a source. Each has its turn at its own place in the poll interval: multiples of the golden ratio keep apart however
-/// many there are and whichever come and go. Nobody's place is at the ends: if the interval is that of the cycles, a supervisor that
-/// has something else to say at the beginning of one comes in time, and so does the reply before the end.
+/// The pace of a source.
 fn pace(source: &SourceConfig, id: SourceId) -> Pace {
-    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    let place = id.0.wrapping_mul(GOLDEN).wrapping_add(1 << 63);
-    let all = i128::from(source.min_poll.as_nanos());
-    let phase = all / 16 + ((all * i128::from(place) * 13 / 16) >> 64);
     Pace {
         poll: source.min_poll,
         max_poll: source.max_poll,
-        phase: Span::from_nanos(phase as i64),
+        phase: poll::phase(id, source.min_poll),
         burst: if source.burst { BURST } else { 0 },
         coarse: source.protocol.is_some_and(Kind::is_coarse),
     }

@@ -3,13 +3,14 @@
 use crate::honest::five;
 use crate::machine::World;
 use crate::oracle::Seen;
-use crate::oscillator::Habits;
+use crate::oscillator::{Habits, Oscillator};
 use crate::path::Path;
 use crate::random::Random;
-use crate::scenario::{rms, simulate, world, worst};
+use crate::scenario::{Replay, asked_for, play, rms, simulate, world, worst};
 use crate::server::Server;
 use crate::upstream::Upstream;
-use webntpd::engine::time::Span;
+use webntpd::engine::snapshot::NoDecision;
+use webntpd::engine::time::{Raw, Span};
 use webntpd::protocol::stamp::Rounding;
 
 /// When what a scenario is about happens (seconds from the start), and some times before and after.
@@ -228,4 +229,49 @@ fn a_pause_that_nobody_notices_is_forgotten_within_a_few_cycles() {
             }
         },
     );
+}
+
+#[test]
+fn a_halt_that_nobody_notices_is_over_within_a_few_cycles_however_rarely_sources_are_asked() {
+    for seed in asked_for(0..1) {
+        for count in [4, 5, 8] {
+            let name = "hidden halt of 500 ms at 9000 s";
+            let replay = Replay { name, seed };
+            let mut random = Random::new(seed);
+            let upstreams = (0..count).map(|_| Upstream::honest(Path::of(40.0, 40.0)));
+            let halt_s = 9_000.0 + random.within(0.0, 16.0);
+            let habits = Habits {
+                halts: vec![(halt_s, 0.5)],
+                ..Habits::usual(&mut random)
+            };
+            let world = world(2.6, &habits, upstreams.collect(), &mut random);
+            let machine = play(&world, random.branch());
+
+            let asked = machine.oracle.seen.asked.iter().flatten();
+            let before = asked.filter(|at_s| (halt_s - 3_600.0..halt_s).contains(*at_s));
+            assert!(before.count() < 180 * count, "polls have not grown");
+            let halt = Oscillator::start() + Span::from_secs_f64(halt_s);
+            let since_s = |at: Raw| (at - halt).as_secs_f64();
+            let after = || machine.outcomes.iter().filter(|(at, _)| *at >= halt);
+            let stepped = after().filter(|(_, it)| matches!(it, Err(NoDecision::Stepped { .. })));
+            let stepped: Vec<f64> = stepped.map(|(at, _)| since_s(*at)).collect();
+            assert!(stepped.len() == 1 && stepped[0] < 48.0, "{stepped:?}");
+            // All that the cycle has in which it comes may be from before.
+            let later = || after().filter(|(at, _)| since_s(*at) >= 16.0);
+            let decided = || later().filter_map(|(at, it)| Some((*at, it.as_ref().ok()?)));
+            for (at, decision) in decided() {
+                let error = (decision.theta - world.clock.theta(at)).abs();
+                let said = decision.error_at(at);
+                assert!(error <= said, "{error:?} {} s after", since_s(at));
+            }
+            let back = decided().map(|(at, _)| since_s(at)).next();
+            let back_s = back.expect("a decision");
+            println!(
+                "{name:<34} sources {count} noticed after {:>4.1} s, over after {back_s:>4.1} s",
+                stepped[0]
+            );
+            assert!(back_s <= stepped[0] + 32.0);
+            drop(replay);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::upstream::{Outcome, Upstream};
 use std::collections::VecDeque;
 use webntpd::engine::estimate::Prior;
 use webntpd::engine::leap::List;
-use webntpd::engine::poll::Turns;
+use webntpd::engine::poll::{Turns, phase};
 use webntpd::engine::snapshot::{Decision, NoDecision};
 use webntpd::engine::source::{Action, Pace, Report, Source, Ticket};
 use webntpd::engine::time::{Raw, Span};
@@ -87,16 +87,15 @@ enum Turn {
 impl<'a> Machine<'a> {
     pub(crate) fn start(world: &'a World, mut random: Random) -> Self {
         let start = Oscillator::start() + Span::from_secs_f64(world.begins_s);
-        let count = world.upstreams.len();
         let pollers: Vec<Poller> = (0..)
             .zip(&world.upstreams)
             .map(|(k, upstream)| {
-                let first = start + START_APART.times(k);
+                let first = start + START_APART.times(k as i64);
                 let poll = upstream.poll;
                 let pace = Pace {
                     poll,
                     max_poll: upstream.max_poll.max(upstream.poll),
-                    phase: Span::from_nanos(poll.times(2 * k + 1).as_nanos() / (2 * count as i64)),
+                    phase: phase(SourceId(k), poll),
                     burst: BURST,
                     coarse: upstream.coarse,
                 };

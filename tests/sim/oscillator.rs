@@ -28,6 +28,8 @@ pub(crate) struct Habits {
     pub(crate) steps: Vec<(f64, f64)>,
     /// The clock stands still, for so many seconds.
     pub(crate) sleeps: Vec<(f64, f64)>,
+    /// The same without a trace in any other clock of the machine, as when the host halts a virtual one.
+    pub(crate) halts: Vec<(f64, f64)>,
 }
 
 impl Habits {
@@ -89,6 +91,7 @@ impl Oscillator {
             .map(|k| k as f64 * PIECE_S)
             .chain(habits.steps.iter().map(|(at, _)| *at))
             .chain(habits.sleeps.iter().map(|(at, _)| *at))
+            .chain(habits.halts.iter().map(|(at, _)| *at))
             .collect();
         edges.sort_by(f64::total_cmp);
         edges.dedup();
@@ -106,9 +109,10 @@ impl Oscillator {
             drifting_ppm += at_edge(&habits.steps);
             let wave = habits.wave_ppm * (std::f64::consts::TAU * edge_s / 3_600.0).sin();
             let asleep = Span::from_secs_f64(at_edge(&habits.sleeps));
+            let halted = Span::from_secs_f64(at_edge(&habits.halts));
             let raw = BOOT + Span::from_secs_f64(edge_s);
             let (theta, slept) = pieces.last().map_or((EPOCH - BOOT, Span::ZERO), |last| {
-                (last.theta_at(raw) + asleep, last.slept + asleep)
+                (last.theta_at(raw) + asleep + halted, last.slept + asleep)
             });
             pieces.push(Piece {
                 raw,

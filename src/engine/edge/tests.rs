@@ -414,6 +414,22 @@ fn a_later_search_keeps_a_second_apart_and_finds_the_edge_as_well() {
 }
 
 #[test]
+fn an_edge_is_not_lost_for_half_of_the_time_that_it_is_remembered_however_rare_requests_are() {
+    let mut edge = Edge::default();
+    let told = |now: Raw, second| {
+        let told = Utc::from_secs(second);
+        Exchange::new(now, now, told + Span::from_secs(1), told, None).expect("possible")
+    };
+    let after = START + Span::from_millis(1_001);
+    edge.see(START, &told(START, 1_800_000_000));
+    edge.see(after, &told(after, 1_800_000_002));
+    let is_lost = |later: Span| edge.is_lost(after + later, after + later + MEMORY.times(2));
+    let half = MEMORY.half();
+    assert!(!is_lost(Span::ZERO) && !is_lost(half - Span::from_secs(2)));
+    assert!(is_lost(half));
+}
+
+#[test]
 fn an_edge_that_will_be_forgotten_before_the_next_request_is_lost() {
     let mut edge = Edge::default();
     let second = Utc::from_secs(1_800_000_000);

@@ -297,6 +297,38 @@ fn who_does_not_answer_in_time_falls_and_others_fill_its_cycles() {
 }
 
 #[test]
+fn who_is_given_another_place_has_until_then_to_answer() {
+    let mut rig = rare();
+    while rig.pacings[0].place as i64 != rig.cycles % 4 {
+        rig.cycle(&[CALM; 4]);
+    }
+    // Another one that is to be asked after the first has to make room, and has the place before.
+    let after = (rig.pacings[0].place + 1) % 4;
+    let other = (1..4).find(|k| rig.pacings[*k].place == after);
+    let other = other.expect("each has its place");
+    rig.pacings[0].place = after;
+    rig.cycle(&[CALM; 4]);
+    let waits_since = rig.newest[other];
+    assert!(rig.pacings[other].moved);
+    for cycle in 1..4 {
+        assert_eq!(rig.newest[other], waits_since, "in cycle {cycle}");
+        rig.cycle(&[CALM; 4]);
+        assert_eq!(rig.polls(), [64; 4], "after cycle {cycle}");
+    }
+    // It is asked, and has no more time the next time.
+    rig.cycle(&[CALM; 4]);
+    assert!(rig.newest[other] > waits_since && !rig.pacings[other].moved);
+    let silent = Heard {
+        is_silent: true,
+        ..CALM
+    };
+    let mut heard = [CALM; 4];
+    heard[other] = silent;
+    rig.cycles(5, &heard);
+    assert_eq!(rig.polls()[other], 16);
+}
+
+#[test]
 fn who_has_no_say_is_asked_rarely_and_falls_when_it_has_one() {
     for tally in [Tally::Falseticker, Tally::Unusable(Unusable::NoSelect)] {
         let aside = Heard {

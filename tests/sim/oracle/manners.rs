@@ -71,6 +71,7 @@ impl Manners {
         let last = self.due.replace(due);
         let before = std::mem::replace(&mut self.due_before, last);
         let is_soon = last.is_some_and(|last| now - last < Span::from_secs(1));
+        // The search at the start may be hasty; later ones keep a second apart.
         let (last, apart) = if is_soon && self.hasty > 0 {
             self.hasty -= 1;
             (before, TWO_APART)

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// same one stays from cycle to cycle.
 const LOYALTY: f64 = 0.8;
 
+/// So many operators are kept in any case, as far as there are so many (NMIN of RFC 5905): what their ways differ by evens out.
+const MIN_SURVIVORS: usize = 3;
+
 /// Where an estimate may well be: so many sigmas either way. Errors are 0.5 to 0.9 of what is said. With 2, those that creep over LTE in
 /// `tests/sim` lead the offset twice as far (median).
 const OFFSET_SIGMAS: f64 = 1.0;
@@ -119,8 +122,9 @@ pub fn creeping(seen: &[Seen], operators: usize) -> Vec<Option<Creeping>> {
 }
 
 /// For each member, whether it survives: whether it may well be where most of the `operators` may well be, each of them by its surest
-/// source, or is not much farther from there than the nearer half of them; those without a member allow anything. (RFC 5905 casts out
-/// whoever is farthest from the others, one after the other; of seven that leaves the three that agree best, who may be the liars.)
+/// source, or is not much farther from there than the nearer half of them, or one of the three nearest; those without a member allow
+/// anything. (RFC 5905 casts out whoever is farthest from the others, one after the other; of seven that leaves the three that agree best,
+/// who may be the liars.)
 pub fn survivors(members: &[Member], operators: usize) -> Vec<bool> {
     let words = surest(
         members,
@@ -130,16 +134,20 @@ pub fn survivors(members: &[Member], operators: usize) -> Vec<bool> {
     let likely =
         |member: &Member| Likely::about(member.offset_s, OFFSET_SIGMAS * member.uncertainty_s);
     let common = Likely::of_most(words.iter().map(|member| likely(member)), operators);
-    let gaps = words.iter().map(|member| likely(member).gap(&common));
-    let mut gaps: Vec<f64> = gaps.collect();
-    gaps.sort_by(f64::total_cmp);
-    let nearer_half = gaps.get(gaps.len() / 2).copied().unwrap_or(0.0);
+    let distance = |member: &Member| {
+        let loyalty = if member.loyal { LOYALTY } else { 1.0 };
+        loyalty * likely(member).gap(&common)
+    };
+    let mut distances: Vec<f64> = words.iter().map(|member| distance(member)).collect();
+    distances.sort_by(f64::total_cmp);
+    let farthest_of = |count: usize| {
+        let last = count.min(distances.len()).checked_sub(1);
+        last.map_or(0.0, |last| distances[last])
+    };
+    let most = (SPREADS * farthest_of(distances.len() / 2 + 1)).max(farthest_of(MIN_SURVIVORS));
     members
         .iter()
-        .map(|member| {
-            let loyalty = if member.loyal { LOYALTY } else { 1.0 };
-            member.prefer || loyalty * likely(member).gap(&common) <= SPREADS * nearer_half
-        })
+        .map(|member| member.prefer || distance(member) <= most)
         .collect()
 }
 
@@ -253,8 +261,8 @@ mod tests {
     fn the_one_that_stands_apart_is_cast_out() {
         let members = [member(0.0), member(0.5), member(8.0), member(1.0)];
         assert_eq!(surviving(&members), [true, true, false, true]);
-        let members = [member(0.0), member(5.0), member(90.0)];
-        assert_eq!(surviving(&members), [true, true, false]);
+        // Of three nobody is.
+        assert_eq!(surviving(&members[..3]), [true; 3]);
     }
 
     #[test]
@@ -291,8 +299,8 @@ mod tests {
 
     #[test]
     fn operators_without_an_estimate_and_many_sources_of_one_make_no_majority() {
-        let members = [member(0.0), member(9.0), member(9.0)];
-        let of = |operators: [usize; 3], count| {
+        let members = [member(0.0), member(9.0), member(9.0), member(9.0)];
+        let of = |operators: [usize; 4], count| {
             let members = members.iter().zip(operators);
             let members: Vec<Member> = members
                 .map(|(member, operator)| Member {
@@ -302,9 +310,9 @@ mod tests {
                 .collect();
             survivors(&members, count)
         };
-        assert_eq!(of([0, 1, 2], 3), [false, true, true]);
-        assert_eq!(of([0, 1, 2], 5), [true; 3]);
-        assert_eq!(of([0, 1, 1], 2), [true; 3]);
+        assert_eq!(of([0, 1, 2, 3], 4), [false, true, true, true]);
+        assert_eq!(of([0, 1, 2, 3], 7), [true; 4]);
+        assert_eq!(of([0, 1, 1, 1], 2), [true; 4]);
     }
 
     #[test]

@@ -131,7 +131,13 @@ fn four_good_sources_are_asked_far_less_and_every_cycle_has_its_sample() {
             decided.requests
         );
         assert!(decided.requests > FIXED, "{}", decided.requests);
-        assert!(decided.rms_s < 3.0 * fixed.rms_s, "{}", decided.rms_s);
+        // Fewer exchanges tell less, but no more so than in proportion.
+        let saved = fixed.requests / decided.requests;
+        assert!(
+            decided.rms_s < 1.2 * saved * fixed.rms_s,
+            "{}",
+            decided.rms_s
+        );
     }
 }
 

@@ -5,14 +5,13 @@
 
 use super::bound::{self, Bound, Interval};
 use super::cluster::{self, Member, Seen};
-use super::filter::{MEMORY, Reading};
+use super::filter::Reading;
 use super::leap::Leap;
-use super::passage::{Passage, Silence};
 use super::reason::Reason;
 use super::select::{self, Candidate};
 use super::snapshot::{Decision, NoDecision, Tally, Unusable};
-use super::time::{Rate, Raw, Span, Utc};
-use super::{Engine, SourceSettings, combine, leap};
+use super::time::{Rate, Raw, Span};
+use super::{Engine, SourceSettings, combine};
 use std::collections::BTreeSet;
 
 /// A source whose newest sample is older than this many polls is no candidate.
@@ -33,15 +32,6 @@ pub(super) struct Verdict {
     pub(super) reason: Option<Reason>,
     /// When it was last found to creep, if it has not shown since that it does not.
     pub(super) doubted: Option<Raw>,
-}
-
-/// A warning that was given, which a break of the raw clock does not change.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Warned {
-    /// The midnight at which the leap second is to be.
-    pub(super) midnight: Utc,
-    /// What it is, if a server said so and not the list alone: that is asked every time, and taken back with it.
-    pub(super) by_servers: Option<Leap>,
 }
 
 impl Verdict {
@@ -173,71 +163,6 @@ impl Engine {
         candidates
             .iter()
             .any(|(k, reading)| counts(*k) && is_new(reading))
-    }
-
-    /// The leap second to warn of at `now`, which is when `at` is by the decision: not that of the survivors alone, since a truechimer that
-    /// stands apart knows of it as well. What a falseticker says is not heard, but it counts among those of whom most must warn: it may
-    /// be an honest one that a minority has put in the wrong.
-    fn warning(&self, now: Utc, candidates: &[(usize, &Reading)], verdicts: &[Verdict]) -> Leap {
-        let Some(midnight) = leap::end_of_the_last_day(now) else {
-            return Leap::None;
-        };
-        let said = candidates.iter().map(|(k, reading)| {
-            let is_heard = verdicts[*k].tally != Tally::Falseticker;
-            let operator = self.settings.sources[*k].operator.as_str();
-            (operator, reading.leap.filter(|_| is_heard))
-        });
-        let given = self.warned_of(midnight);
-        leap::warning(
-            said,
-            self.leap_list.and_then(|list| list.says(now)),
-            given.and_then(|warned| warned.by_servers),
-        )
-    }
-
-    /// The warning that the last decision gave, if it was for this midnight.
-    fn warned_of(&self, midnight: Utc) -> Option<Warned> {
-        self.warned.filter(|warned| warned.midnight == midnight)
-    }
-
-    /// What is to be remembered of a decision that warns.
-    pub(super) fn warned_by(
-        &self,
-        decision: &Decision,
-        readings: &[Option<Reading>],
-    ) -> Option<Warned> {
-        let midnight = leap::end_of_the_last_day(decision.at + decision.theta)?;
-        let leap = decision.leap;
-        let warned = self.warned_of(midnight);
-        let was_theirs = warned.is_some_and(|warned| warned.by_servers == Some(leap));
-        let mut said = readings.iter().flatten().map(|reading| reading.leap);
-        let is_theirs = was_theirs || said.any(|said| said == Some(leap));
-        Some(Warned {
-            midnight,
-            by_servers: is_theirs.then_some(leap),
-        })
-    }
-
-    /// The leap second that may have passed, or may pass just now, without a decision before it that could tell: whoever spoke of one is
-    /// enough for doubt, and so is the list, and what was last warned of before history was dropped.
-    pub(super) fn doubtful(&self, decision: &Decision) -> Option<Passage> {
-        let (passage, midnight) = Passage::possible(decision)?;
-        let Silence { from, to, .. } = passage.silence();
-        let was_decided = self.last_decision.is_some_and(|last| from - last <= MEMORY);
-        let has_passed = self.passed.is_some_and(|passed| passed.silence().to > from);
-        if was_decided || has_passed {
-            return None;
-        }
-        let before = self.sources.iter().map(|state| state.filter.before(to));
-        let (mut straddles, mut is_warned) = (false, self.warned_of(midnight).is_some());
-        for (remembers, warns) in before {
-            straddles |= remembers;
-            is_warned |= warns;
-        }
-        let eve = midnight - Span::from_secs(1);
-        let listed = self.leap_list.and_then(|list| list.says(eve));
-        let is_listed = listed.unwrap_or_default() != Leap::None;
-        (straddles && (is_warned || is_listed)).then_some(passage)
     }
 
     /// Whether the source tells whole seconds only, by its kind or by what it told.

@@ -3,7 +3,7 @@
 //! [`Engine`] is the only type that a supervisor needs; [`source::Source`] is what a poller needs. The way of a sample:
 //! [`exchange`] → [`filter`] ([`bound`] and [`estimate`], one for each source) → [`select`] → [`cluster`] →
 //! [`combine`] → [`Decision`](snapshot::Decision), shown in a [`Snapshot`]; and by [`poll`] back to when each source is asked next.
-//! [`edge`] makes the most of servers that tell whole seconds only.
+//! [`edge`] makes the most of servers that tell whole seconds only, [`leap`] and [`passage`] have the leap seconds.
 
 pub mod bound;
 pub mod cluster;
@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod filter;
 mod hull;
 pub mod leap;
+mod midnight;
 mod oscillator;
 pub mod passage;
 pub mod poll;
@@ -30,9 +31,10 @@ mod track;
 #[cfg(test)]
 mod tests;
 
-use decision::{Verdict, Warned};
+use decision::Verdict;
 use estimate::Prior;
 use filter::{Filter, MEMORY, Reading};
+use midnight::Warned;
 use oscillator::Oscillator;
 use passage::{Passage, Silence};
 use poll::{Paced, Pacing, Turns};
@@ -78,12 +80,6 @@ pub struct SourceSettings {
 /// One source for as long as it is configured alike; a source that is changed gets another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u64);
-
-/// So many cycles after a leap second, who has not answered since is left out.
-const ANSWER_CYCLES: i64 = 4;
-
-/// But not before it has been asked and has had so much time to answer, which is more than the usual deadline, however short cycles are.
-const ANSWER_TIME: Span = Span::from_secs(6);
 
 /// Filters, selection and decision of all sources.
 ///
@@ -359,57 +355,6 @@ impl Engine {
             outcome,
             sources: self.views(readings, verdicts),
         })
-    }
-
-    /// Whether a leap second is near. When it has passed, history goes along with it.
-    fn is_silent(&mut self, at: Raw) -> bool {
-        let Some(passage) = self.coming.filter(|coming| at >= coming.silence().from) else {
-            return false;
-        };
-        if passage.silence().holds(at) {
-            return true;
-        }
-        for state in &mut self.sources {
-            state.filter.carry_over(&passage);
-            state.pacing.carry_over(&passage);
-        }
-        self.coming = None;
-        self.passed = Some(passage);
-        false
-    }
-
-    /// Whether candidates are to be heard first, because they have not been since a leap second passed: whether their clocks had it is
-    /// not known before, and one that did not would still agree with the others that were not heard. They are not waited for long.
-    fn waits_for_answers(
-        &self,
-        at: Raw,
-        readings: &[Option<Reading>],
-        verdicts: &mut [Verdict],
-    ) -> bool {
-        let Some(Silence { from, to, .. }) = self.passed.map(|passage| passage.silence()) else {
-            return false;
-        };
-        let answered = source::HUSH_SPREAD + ANSWER_TIME;
-        let is_late = at - to >= answered.max(self.settings.cycle.times(ANSWER_CYCLES));
-        let configured = self.settings.sources.iter().zip(&self.sources);
-        for ((verdict, reading), (source, state)) in
-            verdicts.iter_mut().zip(readings).zip(configured)
-        {
-            let Some(reading) = reading.filter(|reading| reading.newest < to) else {
-                continue;
-            };
-            // In the silence, and as long as it waits for its turn after that, nobody becomes stale.
-            let was_fresh = !decision::is_stale(reading.newest, state.pacing.slowest(source), from);
-            match verdict.tally {
-                Tally::Unusable(Unusable::NoMajority) if is_late => {
-                    verdict.tally = Tally::Unusable(Unusable::Stale);
-                }
-                Tally::Unusable(Unusable::NoMajority) => return true,
-                Tally::Unusable(Unusable::Stale) if was_fresh && !is_late => return true,
-                _ => {}
-            }
-        }
-        false
     }
 
     /// Decides how often each source is asked from now on.

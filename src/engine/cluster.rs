@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-/// A survivor of the last decision has its distance to the others reduced to this part: of two that are nearly alike the
-/// same one stays from cycle to cycle.
+/// A survivor of the last decision is looked for as much farther from what it says, and its distance to the others reduced to this part: of
+/// two that are nearly alike the same one stays from cycle to cycle.
 const LOYALTY: f64 = 0.8;
 
 /// So many operators are kept in any case, as far as there are so many (NMIN of RFC 5905): what their ways differ by evens out.
@@ -86,10 +86,13 @@ pub fn creeping(seen: &[Seen], operators: usize) -> Vec<Option<Creeping>> {
     };
     let agreed = |has_word: &dyn Fn(&Seen) -> bool| {
         let words_that_count = words.iter().filter(|seen| has_word(seen));
-        Likely::of_most(
-            words_that_count.map(|seen| likely(seen)),
-            operators.max(words.len()),
-        )
+        let words_that_count: Vec<Likely> = words_that_count.map(|seen| likely(seen)).collect();
+        let count = operators.max(words.len());
+        if Likely::have_a_majority(&words_that_count, count) {
+            Likely::of_most(words_that_count.into_iter(), count)
+        } else {
+            Likely::ANYWHERE
+        }
     };
     let mut common = agreed(&|_| true);
     // Those that were found to creep do not turn the tables on all who found them out, when some of these are away.
@@ -136,7 +139,8 @@ pub fn survivors(members: &[Member], operators: usize) -> Vec<bool> {
     let common = Likely::of_most(words.iter().map(|member| likely(member)), operators);
     let distance = |member: &Member| {
         let loyalty = if member.loyal { LOYALTY } else { 1.0 };
-        loyalty * likely(member).gap(&common)
+        let margin = OFFSET_SIGMAS * member.uncertainty_s / loyalty;
+        loyalty * Likely::about(member.offset_s, margin).gap(&common)
     };
     let mut distances: Vec<f64> = words.iter().map(|member| distance(member)).collect();
     distances.sort_by(f64::total_cmp);
@@ -175,6 +179,21 @@ struct Likely {
 }
 
 impl Likely {
+    const ANYWHERE: Self = Self {
+        lo: f64::NEG_INFINITY,
+        hi: f64::INFINITY,
+    };
+
+    /// Whether a value may be right by more than half of the `count` who say so; those that are not among `all` allow any.
+    fn have_a_majority(all: &[Self], count: usize) -> bool {
+        let silent = count.saturating_sub(all.len());
+        let agreeing = all.iter().map(|one| {
+            let holds = |other: &&Self| other.lo <= one.lo && one.lo <= other.hi;
+            all.iter().filter(holds).count()
+        });
+        2 * (agreeing.max().unwrap_or(0) + silent) > count
+    }
+
     fn about(value: f64, margin: f64) -> Self {
         Self {
             lo: value - margin,
@@ -337,6 +356,16 @@ mod tests {
             agreeing(&[c, a, c, b, c]),
             [false, true, false, true, false]
         );
+    }
+
+    #[test]
+    fn where_no_two_see_the_same_rate_nobody_is_convicted() {
+        let three = [
+            seen("a", 0.0, 0.1),
+            seen("b", 3.0, 0.1),
+            seen("c", 6.0, 0.1),
+        ];
+        assert_eq!(agreeing(&three), [true; 3]);
     }
 
     #[test]

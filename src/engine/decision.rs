@@ -96,14 +96,15 @@ impl Engine {
         let votes: BTreeSet<&str> = voters.iter().map(|voter| voter.operator).collect();
         let votes = votes.len();
         let selection = select::select(&voters).ok_or(NoDecision::NoMajority { votes })?;
-        for ((k, _), objection) in candidates.iter().zip(&selection.objections) {
+        let found = selection.objections.iter().zip(&selection.acquitted);
+        for ((k, _), (objection, acquitted)) in candidates.iter().zip(found) {
             (verdicts[*k].tally, verdicts[*k].reason) = match objection {
                 None => (Tally::Outlier, Some(Reason::Undecided)),
                 Some(_) => (Tally::Falseticker, *objection),
             };
             // Where its rate is not looked at, it cannot show that it creeps no more; and as long as it contradicts the majority, an hour
-            // does not make it a judge again.
-            if objection.is_some() && verdicts[*k].doubted.is_some() {
+            // does not make it a judge again, unless it contradicts only what was decided without the doubted ones.
+            if objection.is_some() && !acquitted && verdicts[*k].doubted.is_some() {
                 verdicts[*k].doubted = Some(at);
             }
         }

@@ -87,7 +87,8 @@ pub fn end_of_the_last_day(now: Utc) -> Option<Utc> {
 /// among them must be the list, or more than half of the candidates' operators, those counted who say nothing: the honest ones are
 /// more than half, so a warning without a list is that of one of them at least, and most who can tell do not contradict it.
 ///
-/// One that was given stays until more than half of those who speak contradict it: who falls silent takes nothing back.
+/// One that was given stays as long as more than half of those who speak do not contradict it, or nobody speaks: who falls silent takes
+/// nothing back.
 pub fn warning<'a>(
     candidates: impl Iterator<Item = (&'a str, Option<Leap>)>,
     list: Option<Leap>,
@@ -103,7 +104,7 @@ pub fn warning<'a>(
     let voices = || servers.iter().copied().chain(list);
     if let Some(given) = given {
         let for_it = voices().filter(|said| *said == given).count();
-        if 2 * for_it >= voices().count() {
+        if 2 * for_it > voices().count() || voices().count() == 0 {
             return given;
         }
     }
@@ -268,10 +269,11 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_that_was_given_stays_until_most_who_speak_contradict_it() {
+    fn a_warning_that_was_given_stays_while_most_who_speak_give_it() {
         assert_eq!(after_a_warning(&[YES, YES, SILENT, SILENT], SILENT), Insert);
         assert_eq!(after_a_warning(&[SILENT, SILENT], SILENT), Insert);
-        assert_eq!(after_a_warning(&[YES, NO, SILENT], SILENT), Insert);
+        assert_eq!(after_a_warning(&[YES, YES, NO, SILENT], SILENT), Insert);
+        assert_eq!(after_a_warning(&[YES, NO, SILENT], SILENT), Leap::None);
         assert_eq!(after_a_warning(&[YES, NO, NO], SILENT), Leap::None);
         assert_eq!(after_a_warning(&[NO, SILENT, SILENT], SILENT), Leap::None);
         assert_eq!(after_a_warning(&[YES, NO, SILENT], NO), Leap::None);

@@ -114,12 +114,16 @@ impl Engine {
         &self,
         decision: &Decision,
         readings: &[Option<Reading>],
+        verdicts: &[Verdict],
     ) -> Option<Warned> {
         let midnight = leap::end_of_the_last_day(decision.at + decision.theta)?;
         let leap = decision.leap;
         let warned = self.warned_of(midnight);
         let was_theirs = warned.is_some_and(|warned| warned.by_servers == Some(leap));
-        let mut said = readings.iter().flatten().map(|reading| reading.leap);
+        let heard = readings.iter().zip(verdicts).filter(|(_, verdict)| {
+            !matches!(verdict.tally, Tally::Unusable(_) | Tally::Falseticker)
+        });
+        let mut said = heard.filter_map(|(reading, _)| Some(reading.as_ref()?.leap));
         let is_theirs = was_theirs || said.any(|said| said == Some(leap));
         Some(Warned {
             midnight,

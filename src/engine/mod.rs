@@ -309,7 +309,7 @@ impl Engine {
                 Verdict::unusable(why.unwrap_or(Unusable::NoMajority), state.doubted)
             })
             .collect();
-        let mut outcome = match self.stepped_together(&readings) {
+        let mut outcome = match self.stepped_together(at, &readings) {
             Some(operators) => {
                 // Not `now`: what a cycle makes of its samples must not depend on when it was called. The rate may be another as well.
                 self.oscillator.distrust();
@@ -335,7 +335,7 @@ impl Engine {
             let doubtful = self.doubtful(decision).filter(|_| self.coming.is_none());
             if doubtful.is_none() {
                 let is_warned = self.coming.is_some();
-                let warned = is_warned.then(|| self.warned_by(decision, &readings));
+                let warned = is_warned.then(|| self.warned_by(decision, &readings, &verdicts));
                 self.warned = warned.flatten();
             }
             self.coming = self.coming.or(doubtful);

@@ -38,8 +38,10 @@ pub struct Selection {
     /// What θ may be as long as the majority of operators is honest, whatever the others say.
     pub bound: Bound,
     /// How fast it may change, likewise; none if not even a majority of ranges has a rate in common. Whole seconds say nothing of it
-    /// beside finer ones.
+    /// beside finer ones, unless there are at least as many of them.
     pub rates: Option<Interval<Rate>>,
+    /// For each candidate, whether it is in what most hold when all are asked, doubted or not, by what they tell without a margin.
+    pub acquitted: Vec<bool>,
 }
 
 /// Finds the majority; `None` when no more than half of the votes have a point in common, or when there are two that contradict each
@@ -82,16 +84,22 @@ fn select_by<'a>(
     if 2 * agreeing.len() <= bounds.len() {
         return None;
     }
-    let only_coarse = candidates.iter().all(|candidate| candidate.coarse);
+    let told = self::majority(&votes(candidates, |candidate| candidate.bound));
+    let coarse: Vec<_> = candidates.iter().copied().filter(|it| it.coarse).collect();
+    let mostly_coarse = 2 * operators(&coarse) >= bounds.len();
     Some(Selection {
         objections,
         agreeing: agreeing.len(),
         bound: of_honest_majority(&bounds)?,
-        rates: if only_coarse {
+        rates: if mostly_coarse {
             of_honest_majority(&votes(candidates, |candidate| candidate.rates))
         } else {
             rates
         },
+        acquitted: candidates
+            .iter()
+            .map(|candidate| told.is_some_and(|told| candidate.bound.overlaps(&told)))
+            .collect(),
     })
 }
 
@@ -99,7 +107,7 @@ fn select_by<'a>(
 ///
 /// Web servers vote a second wide, since some round their seconds. So they may give a majority to a few precise sources that lie, though
 /// by what they tell without that margin they contradict these. Where the precise ones are at odds and the two ways to count convict
-/// different ones, that without a margin holds if it has more than half of all `operators` and more of the precise ones than not;
+/// different ones, that without a margin holds if it has more than half of all `operators` and no fewer of the precise ones than not;
 /// otherwise nobody knows: the servers may be those that round.
 fn majority_of<'a>(asked: &[&'a Candidate<'a>], operators: usize) -> Option<Bound> {
     let wide = majority(&votes(asked, Candidate::voting_bound))?;
@@ -119,7 +127,7 @@ fn majority_of<'a>(asked: &[&'a Candidate<'a>], operators: usize) -> Option<Boun
     }
     let precise = votes(&precise, |candidate| candidate.bound);
     let supporters = precise.iter().filter(|vote| vote.overlaps(&narrow)).count();
-    (2 * supporters > precise.len()).then_some(narrow)
+    (2 * supporters >= precise.len()).then_some(narrow)
 }
 
 impl Candidate<'_> {
@@ -353,7 +361,11 @@ mod tests {
         let (x, y) = (candidate("x", 295, 305), candidate("y", 295, 305));
         let (v, w) = (web("v", -20, 20), web("w", -20, 20));
         // A margin of half a second makes the liars as many as the others, or more.
-        assert_eq!(select(&[a, b, x, y, v, w]), None);
+        let selection = select(&[a, b, x, y, v, w]).expect("four of six");
+        let expected = [true, true, false, false, true, true];
+        assert_eq!(selection.truechimers(), expected);
+        let selection = select(&[a, x, v, w]).expect("three of four");
+        assert_eq!(selection.truechimers(), [true, false, true, true]);
         let z = candidate("z", 295, 305);
         assert_eq!(select(&[a, b, x, y, z, v, w]), None);
         let selection = select(&[a, b, x, v, w]).expect("four of five");
@@ -381,8 +393,7 @@ mod tests {
         // One that lies in their favour gets no majority by them.
         let liar = candidate("x", -20, -10);
         let selection = select(&[sure, candidate("d", -2, 2), liar, web("v"), web("w")]);
-        let agreeing = selection.map(|selection| selection.truechimers());
-        assert!(agreeing.is_none_or(|agreeing| agreeing[0] && agreeing[1]));
+        assert_eq!(selection, None);
     }
 
     #[test]
@@ -395,9 +406,10 @@ mod tests {
         let web = [with("v", 80, true), with("w", 80, true)];
         let [v, w] = web;
         assert_eq!(select(&web).expect("all").rates, Some(ppm(80, 81)));
-        let rates = select(&[with("a", 0, false), v, w]).expect("all").rates;
-        let rates = rates.expect("any rate");
-        assert!(rates.lo <= Rate::from_ppm(0) && Rate::from_ppm(1) <= rates.hi);
+        // With too few that are fine nothing would be known.
+        let selection = select(&[with("a", 0, false), v, w]).expect("all");
+        assert_eq!(selection.rates, Some(ppm(80, 81)));
+        assert_eq!(selection.truechimers(), [true; 3]);
         let fine = [
             with("a", 0, false),
             with("b", 0, false),

@@ -13,11 +13,11 @@ impl Engine {
     /// How many operators' sources contradict what they said before one and the same instant, if these are most of those that have a
     /// vote and more than one: then it is the raw clock that stepped against the rest of the world. Sources that are asked rarely show
     /// it one after the other.
-    pub(super) fn stepped_together(&self, readings: &[Option<Reading>]) -> Option<usize> {
+    pub(super) fn stepped_together(&self, at: Raw, readings: &[Option<Reading>]) -> Option<usize> {
         let mut operators: BTreeMap<&str, Option<Interval<Raw>>> = BTreeMap::new();
         let mut is_news = false;
         for (settings, state, reading) in self.voters(readings) {
-            let step = state.filter.stepped();
+            let step = state.filter.stepped().filter(|step| at - step.hi <= MEMORY);
             is_news |= reading.misfits > 0;
             operators
                 .entry(&settings.operator)

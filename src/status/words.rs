@@ -55,7 +55,7 @@ pub fn reason(reason: &Reason) -> String {
         Reason::StandsApart { by } => format!("stands apart, {} the others", off(*by)),
         Reason::WholeSeconds => "whole seconds only: heard when no better kind is left".to_owned(),
         Reason::NotPreferred => "another one is preferred".to_owned(),
-        Reason::Undecided => "agrees with the majority, but nothing is decided".to_owned(),
+        Reason::Undecided => "contradicts no majority, but nothing is decided".to_owned(),
     }
 }
 

@@ -26,8 +26,9 @@ impl Subject<SourceState> {
             trouble: source.trouble.clone(),
             falseticker: match source.tally {
                 Tally::Falseticker => true,
-                // Whoever takes no part is not acquitted by that.
+                // Whoever takes no part is not acquitted by that, nor who is left with too few others.
                 Tally::Unusable(_) => self.said.falseticker,
+                _ if source.reason == Some(Reason::Undecided) => self.said.falseticker,
                 _ => false,
             },
             creeps: match source.reason {

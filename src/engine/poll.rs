@@ -44,7 +44,8 @@ pub fn phase(id: SourceId, poll: Span) -> Span {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let place = id.0.wrapping_mul(GOLDEN).wrapping_add(1 << 63);
     let all = i128::from(poll.as_nanos());
-    Span::from_nanos((all / 16 + ((all * i128::from(place) * 13 / 16) >> 64)) as i64)
+    let part = (all * i128::from(place)) >> 64;
+    Span::from_nanos((all / 16 + part * 13 / 16) as i64)
 }
 
 /// A poll becomes longer after this many samples in a row that were as expected.

@@ -2,13 +2,18 @@
 
 use super::*;
 
-/// A reply at this time over 60 ms each way, of which the way there took so much more, by a server that gains so much.
-fn reply(seconds: i64, more: Span, gained: Span) -> Report {
-    let (way, received) = (Span::from_millis(60), at(seconds));
-    let sent = received - way - way - more;
-    let stamp = sent + Theta::from_nanos(0) + way + more + gained;
+/// A reply at this time that took so long each way (µs), by a server that is so far ahead (µs).
+fn reply(seconds: i64, [up, down]: [i64; 2], ahead: i64) -> Report {
+    let (up, down, received) = (Span::from_micros(up), Span::from_micros(down), at(seconds));
+    let sent = received - up - down;
+    let stamp = sent + Theta::from_nanos(0) + up + Span::from_micros(ahead);
     let exchange = Exchange::new(sent, received, stamp, stamp, None);
     Report::Sample(exchange.expect("it is possible"))
+}
+
+/// What the `k`th way of all adds at this time by its queue (µs).
+fn queue(seconds: i64, k: i64) -> i64 {
+    (seconds * 7_919 + k * 104_729) % 1_000
 }
 
 #[test]
@@ -21,13 +26,8 @@ fn who_was_found_to_creep_does_not_take_over_while_the_others_are_away() {
             if k < 3 && are_away {
                 continue;
             }
-            let queued = (seconds * 7_919 + k * 104_729) % 1_000;
             let gained = 20 * seconds * i64::from(k >= 3);
-            let report = reply(
-                seconds - 4,
-                Span::from_micros(queued),
-                Span::from_micros(gained),
-            );
+            let report = reply(seconds - 4, [60_000 + queue(seconds, k), 60_000], gained);
             engine.report(SourceId(k as u64), report);
         }
         let snapshot = engine.cycle(at(seconds)).expect("a cycle ends");
@@ -50,4 +50,33 @@ fn who_was_found_to_creep_does_not_take_over_while_the_others_are_away() {
         }
     }
     assert!(crept > 50 && alone > 3, "{crept} {alone}");
+}
+
+#[test]
+fn honest_sources_that_were_doubted_are_believed_again_though_liars_had_the_majority_meanwhile() {
+    let mut engine = engine_of(&["a", "b", "vague", "x", "y"]);
+    let mut last = None;
+    for seconds in (16..10_000).step_by(16) {
+        // The vague one's ways lean for a while, and two that lie go along with it.
+        let lie = 10 * (seconds - 2_000).clamp(0, 1_200);
+        let lean = if seconds < 4_000 { lie } else { 0 };
+        for k in 0..5 {
+            let ways = match k {
+                2 => [60_000 + lean, 60_000 - lean],
+                _ => [2_000; 2],
+            };
+            let ways = [ways[0] + queue(seconds, k), ways[1] + queue(seconds, k + 5)];
+            let ahead = if k >= 3 { lie } else { 0 };
+            engine.report(SourceId(k as u64), reply(seconds - 4, ways, ahead));
+        }
+        last = engine.cycle(at(seconds));
+    }
+    let last = last.expect("a cycle ended");
+    let decision = last.outcome.as_ref().expect("a decision");
+    let off = decision.theta - Theta::from_nanos(0);
+    assert!(
+        off.abs() < Span::from_millis(1),
+        "{off:?} {}",
+        tallies(&last)
+    );
 }

@@ -87,8 +87,7 @@ pub fn end_of_the_last_day(now: Utc) -> Option<Utc> {
 /// among them must be the list, or more than half of the candidates' operators, those counted who say nothing: the honest ones are
 /// more than half, so a warning without a list is that of one of them at least, and most who can tell do not contradict it.
 ///
-/// One that was given stays as long as more than half of those who speak do not contradict it, or nobody speaks: who falls silent takes
-/// nothing back.
+/// One that was given stays as long as more than half of those who speak give it, or nobody speaks: who falls silent takes nothing back.
 pub fn warning<'a>(
     candidates: impl Iterator<Item = (&'a str, Option<Leap>)>,
     list: Option<Leap>,

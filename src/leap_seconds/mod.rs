@@ -309,6 +309,7 @@ mod tests {
     use crate::net::Tls;
     use crate::protocol::leap_seconds::tests::{REAL, made};
     use crate::sys::log::testing::with_priority;
+    use crate::sys::testing::in_time;
     use std::fs;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
@@ -344,7 +345,7 @@ mod tests {
             .enable_all()
             .build()
             .expect("a runtime");
-        let lines = with_priority(|| runtime.block_on(work));
+        let lines = with_priority(|| runtime.block_on(in_time(work)));
         let lines = lines.lines().filter(|line| !line.starts_with("<7>"));
         lines.map(|line| format!("{line}\n")).collect()
     }

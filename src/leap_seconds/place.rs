@@ -151,18 +151,13 @@ pub(super) fn has_expired(list: &LeapSeconds, now: Utc) -> bool {
 
 /// How far a list reaches, for people.
 pub(super) fn words(list: &LeapSeconds, now: Utc) -> String {
-    let last = format!(
-        "the last leap second in it is that before {}",
-        date(list.last())
-    );
-    match list.expires() {
-        Some(expired) if expired <= now => {
-            let expired = date(expired);
-            format!("expired on {expired}; no leap second after that is known")
-        }
-        Some(expires) => format!("{last}, good until {}", date(expires)),
-        None => last,
+    // One that does not say when is not used, see `flaw`.
+    let until = list.expires().map(date).unwrap_or_default();
+    if has_expired(list, now) {
+        return format!("expired on {until}; no leap second after that is known");
     }
+    let last = date(list.last());
+    format!("the last leap second in it is that before {last}, good until {until}")
 }
 
 /// The day of an instant.

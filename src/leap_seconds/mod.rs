@@ -77,7 +77,12 @@ struct Known {
 
 impl Keeper {
     /// Reads `kept`, if there is such a file, and never again; what is fetched from `web` is kept there. Fails if the file is no good.
-    pub fn with_file(kept: Option<PathBuf>, web: Option<Web>) -> Result<Self, FileError> {
+    /// If the list in it is not used that is told, and behind it `instead`: what comes of it, and what to do.
+    pub fn with_file(
+        kept: Option<PathBuf>,
+        web: Option<Web>,
+        instead: &str,
+    ) -> Result<Self, FileError> {
         let mut keeper = Self::with_files(Vec::new(), None, web);
         let Some(path) = kept else {
             return Ok(keeper);
@@ -85,7 +90,7 @@ impl Keeper {
         keeper.kept = Some(path.clone());
         if let Some((list, written)) = file::read(&path)? {
             if let Some(flaw) = flaw(&list, keeper.now()) {
-                warn!("{}: {flaw}, and not used", path.display());
+                warn!("{}: {flaw}, and not used; {instead}", path.display());
                 return Ok(keeper);
             }
             keeper.renewed = Some(written);
@@ -393,10 +398,14 @@ mod tests {
         assert_eq!(lines.lines().count(), 2, "{lines}");
 
         let lines = log_of(async {
-            let keeper = Keeper::with_file(Some(file.0.clone()), None).expect("it is a list");
+            let keeper =
+                Keeper::with_file(Some(file.0.clone()), None, "mend it").expect("it is a list");
             assert_eq!(keeper.told.borrow().updated(), None);
         });
-        assert_eq!(lines, format!("<4>{path}: {ahead}, and not used\n"));
+        assert_eq!(
+            lines,
+            format!("<4>{path}: {ahead}, and not used; mend it\n")
+        );
 
         let kept = Written::new("not-ahead", "");
         let lines = log_of(async {
@@ -505,7 +514,7 @@ mod tests {
         let file = Written::new("expired", REAL);
         let lines = log_of(async {
             let mut keeper =
-                Keeper::with_file(Some(file.0.clone()), None).expect("it is a good list");
+                Keeper::with_file(Some(file.0.clone()), None, "").expect("it is a good list");
             keeper.read_again().await;
             assert_eq!(*keeper.told.borrow().as_ref(), *list);
         });

@@ -55,24 +55,26 @@ impl Place {
     /// The list in it and when it was written, if that is any good at `now`. Says once why not. One that hangs is as it was before.
     pub(super) async fn read(&mut self, now: Utc) -> Option<(LeapSeconds, Utc)> {
         let path = self.path.clone();
-        let mut unused = "this list of leap seconds is not used";
+        let unused = "this list of leap seconds is not used";
+        let told = |trouble: String| Some(format!("{trouble}; {unused}"));
         let (found, trouble) = match self.disk.run(move || usable(&path, now)).await {
             Ok(Ok(Some(found))) => (Some(found), None),
-            Ok(Ok(None)) if self.is_expected => (None, Some(missing(&self.path))),
+            Ok(Ok(None)) if self.is_expected => (None, told(missing(&self.path))),
             Ok(Ok(None)) => (None, None),
-            Ok(Err(trouble)) => (None, Some(trouble)),
+            Ok(Err(trouble)) => (None, told(trouble)),
             Err(hangs) => {
-                if self.found.is_some() {
-                    unused = "what was read from it before stays in use";
-                }
-                let trouble = format!("{}: {hangs}", self.path.display());
+                let used = match self.found {
+                    Some(_) => "what was read from it before stays in use",
+                    None => unused,
+                };
+                let trouble = format!("{}: {used}: {hangs}", self.path.display());
                 (self.found.take(), Some(trouble))
             }
         };
         if let Some(trouble) = &trouble
             && self.trouble.as_ref() != Some(trouble)
         {
-            warn!("{trouble}; {unused}");
+            warn!("{trouble}");
         }
         self.trouble = trouble;
         self.found.clone_from(&found);

@@ -4,6 +4,7 @@
 //! In: a configuration. Out: for `webntpd --check` and `webntp doctor`, how it is with each. Nothing is written, and who may write is
 //! not looked at.
 
+use super::doctor::known_time;
 use crate::config::{Config, Leap, State};
 use crate::engine::time::Utc;
 use crate::leap_seconds::{self, Look};
@@ -41,7 +42,8 @@ pub(super) fn look(config: &Config, now: Utc) -> Vec<Place> {
 
 fn list(config: &Config, now: Utc) -> Option<Place> {
     let named = config.leap.list.as_deref();
-    let look = leap_seconds::look(named.unwrap_or(Path::new(Leap::USUAL_LIST)), now);
+    let path = named.unwrap_or(Path::new(Leap::USUAL_LIST));
+    let look = leap_seconds::look(path, now, &known_time(config));
     let renew = match named {
         Some(_) => "put a newer one there, or name one in [leap] that is kept up to date",
         None => "upgrade tzdata",
@@ -143,6 +145,7 @@ mod tests {
     use crate::engine::time::Span;
     use crate::protocol::leap_seconds::LeapSeconds;
     use crate::protocol::leap_seconds::tests::{REAL, made};
+    use crate::sys::state::{self, State as KeptState};
     use std::fs;
     use std::path::PathBuf;
 
@@ -219,6 +222,30 @@ mod tests {
         let begins = "does not say until when it is good; this list of leap seconds is not used";
         assert!(place.text.ends_with(begins), "{place}");
         assert!(place.remedy.is_some());
+    }
+
+    #[test]
+    fn a_list_that_is_dated_ahead_is_used_once_its_date_was_known_to_have_come() {
+        let directory = Directory::new("ahead");
+        let path = directory.0.join("list");
+        let mut config = Config::of(Vec::new());
+        config.leap.list = Some(path.clone());
+        config.state.directory = Some(directory.0.clone());
+        // 2035-06-28 and 2180-01-01.
+        fs::write(&path, made(Some("4275590400"), Some("8835955200"))).expect("writable");
+        let now = Utc::from_secs(1_795_000_000);
+        let list = || told(&config, now, "[leap] list").expect("it is named");
+        let ahead = list().to_string();
+        assert!(
+            ahead.contains("dated 2035-06-28, which is yet to come"),
+            "{ahead}"
+        );
+        let kept = KeptState {
+            time: Utc::from_secs(4_275_590_400 - 2_208_988_800),
+            rate: None,
+        };
+        state::write(&directory.0, &kept).expect("writable");
+        assert_eq!(list().remedy, None);
     }
 
     #[test]

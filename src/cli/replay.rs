@@ -13,6 +13,7 @@ use crate::supervisor::replay::{Decided, Replay, Undecided};
 use crate::sys::clock::raw_now;
 use anyhow::{Context, bail};
 use clap::Args;
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -154,7 +155,7 @@ fn replayed<W: Write>(
                     }
                 };
                 let taken = replay.take(&line, &mut show);
-                taken.err().map(|bad| bad.to_string())
+                taken.err().map(|bad| words(&bad))
             }
             Err(error) => Some(error.to_string()),
         };
@@ -185,6 +186,20 @@ fn replayed<W: Write>(
         }
     });
     (lines, written.map_err(Stopped::Output))
+}
+
+/// What is wrong with a line, for people: to the reader of JSON each is the first.
+fn words(bad: &(dyn Error + 'static)) -> String {
+    let json = bad
+        .source()
+        .and_then(|cause| cause.downcast_ref::<serde_json::Error>());
+    match json {
+        Some(json) if json.is_syntax() => format!(
+            "not JSON (column {}); is this a record of [log] measurements?",
+            json.column()
+        ),
+        _ => bad.to_string().replace(" at line 1 column ", " at column "),
+    }
 }
 
 impl<W: Write> Outlet<W> {

@@ -17,6 +17,9 @@ use tracing::warn;
 /// Where the reference keeps its list.
 const DEFAULT_LEAP_SECOND_PATH: &str = "leap-seconds.list";
 
+/// What is told where there is no list.
+const BUILT_IN: &str = "telling the leap seconds up to 2017, which are built in";
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Where to listen: HOST:PORT, or :PORT for all addresses of this machine; port 0 is any free one
@@ -136,12 +139,13 @@ fn keeper(path: Option<&Path>, url: Option<&str>) -> Result<Keeper, ServeError> 
     if let (Some(named), None) = (path, &web)
         && let Ok(false) = named.try_exists()
     {
-        warn!(
-            "{}: no such file; telling the leap seconds up to 2017, which are built in",
-            named.display()
-        );
+        warn!("{}: no such file; {BUILT_IN}", named.display());
     }
-    Keeper::with_file(Some(kept.to_owned()), web).map_err(ServeError::LeapSeconds)
+    let instead = match web {
+        Some(_) => format!("{BUILT_IN}, until another list is fetched"),
+        None => format!("{BUILT_IN}; put another list there, or name one with --leap-second-path"),
+    };
+    Keeper::with_file(Some(kept.to_owned()), web, &instead).map_err(ServeError::LeapSeconds)
 }
 
 /// What to do about a file that is no good.

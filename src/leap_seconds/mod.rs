@@ -63,6 +63,8 @@ pub struct Keeper {
     renewed: Option<Utc>,
     /// The list that was last told of, and whether it had expired then.
     noted: Option<(Arc<LeapSeconds>, bool)>,
+    /// The list on the web that was last told to be older than the one known.
+    passed_over: Option<LeapSeconds>,
     again: Arc<Notify>,
 }
 
@@ -75,7 +77,12 @@ struct Known {
 
 impl Keeper {
     /// Reads `kept`, if there is such a file, and never again; what is fetched from `web` is kept there. Fails if the file is no good.
-    pub fn with_file(kept: Option<PathBuf>, web: Option<Web>) -> Result<Self, FileError> {
+    /// If the list in it is not used that is told, and behind it `instead`: what comes of it, and what to do.
+    pub fn with_file(
+        kept: Option<PathBuf>,
+        web: Option<Web>,
+        instead: &str,
+    ) -> Result<Self, FileError> {
         let mut keeper = Self::with_files(Vec::new(), None, web);
         let Some(path) = kept else {
             return Ok(keeper);
@@ -83,7 +90,7 @@ impl Keeper {
         keeper.kept = Some(path.clone());
         if let Some((list, written)) = file::read(&path)? {
             if let Some(flaw) = flaw(&list, keeper.now()) {
-                warn!("{}: {flaw}, and not used", path.display());
+                warn!("{}: {flaw}, and not used; {instead}", path.display());
                 return Ok(keeper);
             }
             keeper.renewed = Some(written);
@@ -111,6 +118,7 @@ impl Keeper {
             own: None,
             renewed: None,
             noted: None,
+            passed_over: None,
             again: Arc::default(),
         }
     }
@@ -141,6 +149,8 @@ impl Keeper {
     async fn keep(mut self) -> Infallible {
         let mut trouble = None;
         let mut failures = 0;
+        // Whoever has a list on the web is not asked more often because a file of ours is no good.
+        let mut next_fetch = raw_now();
         loop {
             self.read_again().await;
             let mut pause = CHECK;
@@ -148,11 +158,15 @@ impl Keeper {
                 pause = CHECK_IN_TROUBLE;
             }
             if let Some(web) = self.web.clone() {
-                if self.is_due(system_now()) && !self.renew(&web, &mut trouble).await {
+                let is_due = raw_now() >= next_fetch && self.is_due(system_now());
+                if is_due && !self.renew(&web, &mut trouble).await {
                     pause = retry(failures);
                     failures += 1;
                 } else {
                     failures = 0;
+                    if is_due {
+                        next_fetch = raw_now() + CHECK;
+                    }
                 }
             }
             tokio::select! {
@@ -256,7 +270,10 @@ impl Keeper {
         let known = self.told.borrow().updated();
         if is_ancient(&list) || list.updated() < known {
             // It will not have been replaced within the hour.
-            info!("{web}: the list there is older than the one known, and not used");
+            if self.passed_over.as_ref() != Some(&list) {
+                info!("{web}: the list there is older than the one known, and not used");
+            }
+            self.passed_over = Some(list);
             return Ok(());
         }
         if let Some(flaw) = flaw(&list, self.now()) {
@@ -270,8 +287,12 @@ impl Keeper {
             }
         }
         let (list, now) = (Arc::new(list), system_now());
-        info!("{web}: fetched, {}", words(&list, now));
-        self.noted = Some((Arc::clone(&list), has_expired(&list, now)));
+        let noted = Some((Arc::clone(&list), has_expired(&list, now)));
+        if self.noted != noted {
+            info!("{web}: fetched, {}", words(&list, now));
+        }
+        self.noted = noted;
+        self.passed_over = None;
         self.own = Some(Known {
             list: Arc::clone(&list),
             from: web.to_string(),
@@ -293,6 +314,7 @@ mod tests {
     use crate::net::Tls;
     use crate::protocol::leap_seconds::tests::{REAL, made};
     use crate::sys::log::testing::with_priority;
+    use crate::sys::testing::in_time;
     use std::fs;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
@@ -328,7 +350,7 @@ mod tests {
             .enable_all()
             .build()
             .expect("a runtime");
-        let lines = with_priority(|| runtime.block_on(work));
+        let lines = with_priority(|| runtime.block_on(in_time(work)));
         let lines = lines.lines().filter(|line| !line.starts_with("<7>"));
         lines.map(|line| format!("{line}\n")).collect()
     }
@@ -376,10 +398,14 @@ mod tests {
         assert_eq!(lines.lines().count(), 2, "{lines}");
 
         let lines = log_of(async {
-            let keeper = Keeper::with_file(Some(file.0.clone()), None).expect("it is a list");
+            let keeper =
+                Keeper::with_file(Some(file.0.clone()), None, "mend it").expect("it is a list");
             assert_eq!(keeper.told.borrow().updated(), None);
         });
-        assert_eq!(lines, format!("<4>{path}: {ahead}, and not used\n"));
+        assert_eq!(
+            lines,
+            format!("<4>{path}: {ahead}, and not used; mend it\n")
+        );
 
         let kept = Written::new("not-ahead", "");
         let lines = log_of(async {
@@ -396,6 +422,55 @@ mod tests {
             lines.contains(&format!("/list: {ahead}; keeping")),
             "{lines}"
         );
+    }
+
+    #[test]
+    fn an_expired_list_is_fetched_once_a_day_though_files_are_read_more_often() {
+        let after = (UPDATED.parse::<u64>().expect("a number") + 86_400).to_string();
+        let expired = made(Some(UPDATED), Some(&after));
+        let lines = log_of(async {
+            // Who asks once more is refused, and that would be told.
+            let web = web_with(vec![expired]).await;
+            let files = vec![Place::named("/none/list".into())];
+            let keeper = Keeper::with_files(files, None, Some(web));
+            let (mut told, again) = (keeper.told(), keeper.again());
+            let rounds = async {
+                let fetched = told.wait_for(|list| list.updated().is_some()).await;
+                fetched.expect("it is kept");
+                // All lists are told anew each time: the second begins when the first has ended.
+                for _ in 0..2 {
+                    told.mark_unchanged();
+                    again.notify_one();
+                    told.changed().await.expect("it is kept");
+                }
+            };
+            tokio::select! {
+                () = rounds => {}
+                never = keeper.run() => match never {},
+            }
+        });
+        let told: Vec<&str> = lines.lines().collect();
+        assert!(told.len() == 2, "{lines}");
+        assert!(told[0].contains("/none/list: no such file"), "{lines}");
+        assert!(told[1].contains("/list: fetched, expired on"), "{lines}");
+    }
+
+    #[test]
+    fn a_list_from_the_web_is_told_when_it_is_another_one() {
+        let lines = log_of(async {
+            let (new, old) = (made(Some(UPDATED), Some(EXPIRES)), REAL.to_owned());
+            let other = made(Some(UPDATED), Some(FAR));
+            let web = web_with(vec![new.clone(), new, old.clone(), old, other]).await;
+            let mut keeper = Keeper::with_files(Vec::new(), None, None);
+            for _ in 0..5 {
+                assert!(keeper.renew(&web, &mut None).await);
+            }
+        });
+        let told: Vec<&str> = lines.lines().collect();
+        assert!(told.len() == 3, "{lines}");
+        assert!(told[0].ends_with("good until 2035-06-28"), "{lines}");
+        assert!(told[1].ends_with("is older than the one known, and not used"));
+        assert!(told[2].ends_with("good until 2180-01-01"), "{lines}");
     }
 
     #[test]
@@ -439,7 +514,7 @@ mod tests {
         let file = Written::new("expired", REAL);
         let lines = log_of(async {
             let mut keeper =
-                Keeper::with_file(Some(file.0.clone()), None).expect("it is a good list");
+                Keeper::with_file(Some(file.0.clone()), None, "").expect("it is a good list");
             keeper.read_again().await;
             assert_eq!(*keeper.told.borrow().as_ref(), *list);
         });

@@ -55,24 +55,26 @@ impl Place {
     /// The list in it and when it was written, if that is any good at `now`. Says once why not. One that hangs is as it was before.
     pub(super) async fn read(&mut self, now: Utc) -> Option<(LeapSeconds, Utc)> {
         let path = self.path.clone();
-        let mut unused = "this list of leap seconds is not used";
+        let unused = "this list of leap seconds is not used";
+        let told = |trouble: String| Some(format!("{trouble}; {unused}"));
         let (found, trouble) = match self.disk.run(move || usable(&path, now)).await {
             Ok(Ok(Some(found))) => (Some(found), None),
-            Ok(Ok(None)) if self.is_expected => (None, Some(missing(&self.path))),
+            Ok(Ok(None)) if self.is_expected => (None, told(missing(&self.path))),
             Ok(Ok(None)) => (None, None),
-            Ok(Err(trouble)) => (None, Some(trouble)),
+            Ok(Err(trouble)) => (None, told(trouble)),
             Err(hangs) => {
-                if self.found.is_some() {
-                    unused = "what was read from it before stays in use";
-                }
-                let trouble = format!("{}: {hangs}", self.path.display());
+                let used = match self.found {
+                    Some(_) => "what was read from it before stays in use",
+                    None => unused,
+                };
+                let trouble = format!("{}: {used}: {hangs}", self.path.display());
                 (self.found.take(), Some(trouble))
             }
         };
         if let Some(trouble) = &trouble
             && self.trouble.as_ref() != Some(trouble)
         {
-            warn!("{trouble}; {unused}");
+            warn!("{trouble}");
         }
         self.trouble = trouble;
         self.found.clone_from(&found);
@@ -93,10 +95,10 @@ pub enum Look {
     Missing(String),
 }
 
-/// Looks at the file at `path` once, as a [`Keeper`](super::Keeper) does that goes by it at `now`. All words begin with the path. A
-/// disk that hangs holds up whoever calls.
-pub fn look(path: &Path, now: Utc) -> Look {
-    match usable(path, now.max(KnownTime::default().floor())) {
+/// Looks at the file at `path` once, as a [`Keeper`](super::Keeper) does that goes by it at `now` by the system clock, and by `known`
+/// where a date is yet to come. All words begin with the path. A disk that hangs holds up whoever calls.
+pub fn look(path: &Path, now: Utc, known: &KnownTime) -> Look {
+    match usable(path, now.max(known.floor())) {
         Ok(Some((list, _))) => {
             let text = format!("{}: {}", path.display(), words(&list, now));
             if has_expired(&list, now) {
@@ -151,18 +153,13 @@ pub(super) fn has_expired(list: &LeapSeconds, now: Utc) -> bool {
 
 /// How far a list reaches, for people.
 pub(super) fn words(list: &LeapSeconds, now: Utc) -> String {
-    let last = format!(
-        "the last leap second in it is that before {}",
-        date(list.last())
-    );
-    match list.expires() {
-        Some(expired) if expired <= now => {
-            let expired = date(expired);
-            format!("expired on {expired}; no leap second after that is known")
-        }
-        Some(expires) => format!("{last}, good until {}", date(expires)),
-        None => last,
+    // One that does not say when is not used, see `flaw`.
+    let until = list.expires().map(date).unwrap_or_default();
+    if has_expired(list, now) {
+        return format!("expired on {until}; no leap second after that is known");
     }
+    let last = date(list.last());
+    format!("the last leap second in it is that before {last}, good until {until}")
 }
 
 /// The day of an instant.

@@ -70,7 +70,11 @@ impl Web {
             return Err(wrong("only http and https are understood".to_owned()));
         }
         let tls: ClientConfig = Arc::unwrap_or_clone(tls.config()?);
-        let client = reqwest::Client::builder()
+        let client = reqwest::Client::builder();
+        // A proxy that the environment names knows nothing of the servers of tests.
+        #[cfg(test)]
+        let client = client.no_proxy();
+        let client = client
             .tls_backend_preconfigured(tls)
             .timeout(FETCH_TIMEOUT)
             .redirect(redirect::Policy::custom(redirected))
@@ -123,6 +127,7 @@ fn redirected(attempt: redirect::Attempt<'_>) -> redirect::Action {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::testing::in_time;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -150,8 +155,10 @@ mod tests {
         let secret = format!("{url}?key=secret");
         let web = Web::new(&secret, &Tls::new(Vec::new())).expect("a good URL");
         assert_eq!(web.to_string(), url);
-        let (fetched, asked, led) =
-            tokio::join!(web.fetch(), answer(&place, &moved), answer(&other, whole));
+        let (fetched, asked, led) = in_time(async {
+            tokio::join!(web.fetch(), answer(&place, &moved), answer(&other, whole))
+        })
+        .await;
         assert_eq!(fetched.expect("it is there"), b"list");
         assert!(asked.contains("/list?key=secret"), "{asked}");
         assert!(!led.contains("secret"), "{led}");

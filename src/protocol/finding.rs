@@ -40,9 +40,9 @@ pub enum Undecided {
         "the reply proves nothing: in clear text anybody on the way may have said this, a captive portal as well; name its `protocol` if this is the right server"
     )]
     Page,
-    /// A good reply of a kind, and then none that was later.
+    /// A good reply of a kind, and then something else: the same time, none at all, or another kind's.
     #[error(
-        "what it replies looks like a time, but does not go on: the second reply was no later than the first; correct its `url`, or name its `protocol`"
+        "what it replies looks like a time, but does not go on: the second reply was no later time; correct its `url`, or name its `protocol`"
     )]
     Still,
     /// All questions were answered, none with a time.

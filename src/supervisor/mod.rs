@@ -31,7 +31,7 @@ use crate::poller::{Ask, Found, PollEnd};
 use crate::protocol::leap_seconds::LeapSeconds;
 use crate::status::Status;
 use crate::status::ledger::Ledger;
-use crate::sys::clock::{ClockPair, Clocks, raw_now, sleep_until};
+use crate::sys::clock::{ClockPair, Clocks, at, raw_now, sleep_until};
 use crate::sys::continuity::Continuity;
 use crate::sys::notify;
 use crate::sys::reader::Reader;
@@ -43,7 +43,7 @@ use reload::switch_outputs;
 use roster::Roster;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
-use watchdog::{Watchdog, at};
+use watchdog::Watchdog;
 
 /// How many polls' ends may wait for the supervisor; then the pollers wait.
 const REPORTS: usize = 64;

@@ -3,16 +3,8 @@
 //! In: whether anything hangs. Out: signs of life, three in the interval that it wants, and none while something does. Not: what hangs.
 
 use crate::engine::time::{Raw, Span};
-use crate::sys::clock::sleep_until;
+use crate::sys::clock::at;
 use crate::sys::notify;
-
-/// Done at `deadline`; never without one.
-pub(super) async fn at(deadline: Option<Raw>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
 
 /// The service manager's watchdog, fed three times in its interval.
 pub(super) struct Watchdog {

@@ -26,16 +26,22 @@ const LONGEST_TAIL: u64 = 65_536;
 
 enum Message {
     Lines(String),
-    /// With what another file than before begins with.
-    Reopen(String),
+    Reopen {
+        /// What another file than before begins with.
+        opening: String,
+        /// How many lines had found no room when that was composed: it makes up for them.
+        refused: u64,
+    },
 }
 
 /// The near end: where lines are handed in.
 pub struct Appender {
     path: PathBuf,
     sender: SyncSender<Message>,
-    /// Lines that found no room since some last did.
+    /// Lines that were not written since some last were.
     lost: Arc<AtomicU64>,
+    /// Lines that found no room, ever.
+    refused: Arc<AtomicU64>,
     hangs: AtomicBool,
     ended: oneshot::Receiver<()>,
 }
@@ -48,8 +54,9 @@ struct Writer {
     length: u64,
     trouble: Option<ErrorKind>,
     lost: Arc<AtomicU64>,
-    /// Whether lines are missing in the file since it was opened.
-    has_gap: bool,
+    refused: Arc<AtomicU64>,
+    /// How many of those that found no room some opening makes up for that was written.
+    made_up: u64,
 }
 
 impl Appender {
@@ -58,13 +65,15 @@ impl Appender {
         let (sender, messages) = sync_channel(QUEUE);
         let (end, ended) = oneshot::channel();
         let lost = Arc::new(AtomicU64::new(0));
+        let refused = Arc::new(AtomicU64::new(0));
         let mut writer = Writer {
             path: path.to_owned(),
             file: None,
             length: 0,
             trouble: None,
             lost: Arc::clone(&lost),
-            has_gap: false,
+            refused: Arc::clone(&refused),
+            made_up: 0,
         };
         std::thread::Builder::new()
             .name("measurements".to_owned())
@@ -77,6 +86,7 @@ impl Appender {
             path: path.to_owned(),
             sender,
             lost,
+            refused,
             hangs: AtomicBool::new(false),
             ended,
         })
@@ -94,6 +104,7 @@ impl Appender {
             Ok(()) => self.hangs.store(false, Ordering::Relaxed),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.lost.fetch_add(count, Ordering::Relaxed);
+                self.refused.fetch_add(count, Ordering::Relaxed);
                 if !self.hangs.swap(true, Ordering::Relaxed) {
                     warn!(
                         "{}: the disk hangs, measurements are lost",
@@ -108,7 +119,8 @@ impl Appender {
     /// out to be another one, or was cut, or lines are missing in it, `opening` is written first: whole lines, too.
     pub fn reopen(&self, opening: String) {
         // If the disk hangs there is another time.
-        let _ = self.sender.try_send(Message::Reopen(opening));
+        let refused = self.refused.load(Ordering::Relaxed);
+        let _ = self.sender.try_send(Message::Reopen { opening, refused });
     }
 
     /// Waits until all lines are written, but no longer than this.
@@ -135,11 +147,11 @@ impl Writer {
         while let Ok(message) = messages.recv() {
             match message {
                 Message::Lines(lines) => self.write_all(&lines),
-                Message::Reopen(opening) => {
+                Message::Reopen { opening, refused } => {
                     if !self.reopen() {
                         self.write_all(&opening);
-                        // That was told with it.
-                        self.has_gap = false;
+                        // Those that were lost while it waited are for the next one.
+                        self.made_up = refused;
                     }
                 }
             }
@@ -148,7 +160,7 @@ impl Writer {
 
     /// Whether the file is the one that was open before, with all that was handed in.
     fn reopen(&mut self) -> bool {
-        let has_gap = self.has_gap || self.lost.load(Ordering::Relaxed) > 0;
+        let has_gap = self.refused.load(Ordering::Relaxed) > self.made_up;
         // Held open until the new one is: else that could have its number.
         let before = self.file.take();
         let file = match open(&self.path) {
@@ -192,7 +204,6 @@ impl Writer {
         }
         self.length += line.len() as u64;
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        self.has_gap |= lost > 0;
         if self.trouble.take().is_some() || lost > 0 {
             let path = self.path.display();
             info!("measurements are recorded in {path} again, {lost} lines are missing");
@@ -257,10 +268,8 @@ fn write_whole(file: &mut File, line: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::testing::until;
+    use crate::sys::testing::{LIMIT, until};
     use std::fs;
-
-    const LIMIT: Duration = Duration::from_secs(60);
 
     /// A directory for one test, gone with it.
     struct Place(PathBuf);
@@ -322,12 +331,29 @@ mod tests {
         let place = Place::new("gap");
         let appender = Appender::start(&place.file()).expect("a thread");
         appender.add("one\n".to_owned());
-        appender.lost.store(3, Ordering::Relaxed);
+        appender.refused.store(3, Ordering::Relaxed);
         appender.reopen("opening\n".to_owned());
         appender.add("two\n".to_owned());
         appender.reopen("second opening\n".to_owned());
         appender.close(LIMIT).await;
         assert_eq!(place.text(), "one\nopening\ntwo\n");
+    }
+
+    #[tokio::test]
+    async fn lines_that_are_lost_behind_an_opening_are_made_up_for_by_the_next_one() {
+        let place = Place::new("second-gap");
+        let appender = Appender::start(&place.file()).expect("a thread");
+        appender.add("one\n".to_owned());
+        appender.refused.store(3, Ordering::Relaxed);
+        appender.reopen("opening\n".to_owned());
+        // Whether that has been written by now or not.
+        appender.refused.store(5, Ordering::Relaxed);
+        appender.add("two\n".to_owned());
+        for opening in ["second opening\n", "third opening\n"] {
+            appender.reopen(opening.to_owned());
+        }
+        appender.close(LIMIT).await;
+        assert_eq!(place.text(), "one\nopening\ntwo\nsecond opening\n");
     }
 
     #[tokio::test]

@@ -108,10 +108,18 @@ pub async fn sleep_until(deadline: Raw) {
     }
 }
 
+/// The same; never without a deadline.
+pub async fn at(deadline: Option<Raw>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// tokio's timer counts in milliseconds; this much of a wait that shall end in time is left to a finer one.
 const LAST_BIT: Span = Span::from_millis(4);
 
-/// The same, but late by a few hundred microseconds at the most on an idle machine instead of by two milliseconds.
+/// As [`sleep_until`], but late by a few hundred microseconds at the most on an idle machine instead of by two milliseconds.
 ///
 /// The last bit of the wait is slept by a thread that is kept for what blocks, as a look-up of a name does.
 pub async fn sleep_in_time(deadline: Raw) {

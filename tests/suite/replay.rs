@@ -194,7 +194,10 @@ fn a_line_that_is_bad_or_cut_off_is_told_with_its_number_after_what_stands_befor
         let good = reply("one", 10_200_000_000) + &reply("stranger", 10_300_000_000);
         let decision = "{\"at\":11000000000,\"offset\":1795000000000000000,";
         for (bad, why) in [
-            ("nonsense\n", "expected ident"),
+            (
+                "nonsense\n",
+                "4: not JSON (column 2); is this a record of [log] measurements?",
+            ),
             (&reply("one", 12_000_000_000)[..70], "(the line is cut off)"),
         ] {
             fs::write(LOG, good.clone() + &reply("one", 11_500_000_000) + bad).expect("room");

@@ -4,7 +4,7 @@
 
 use super::Daemon;
 use super::facts::Facts;
-use super::numbers::{Seconds, delay, least_distance, poll, precision, readable};
+use super::numbers::{LEAST_BOUND, Seconds, delay, least_distance, poll, precision, readable};
 use crate::engine::time::Span;
 use crate::status::table::Length;
 use crate::status::words::roughly;
@@ -293,10 +293,13 @@ fn reckoned(times: &str, facts: &Facts) -> String {
     } else {
         "the bound that is assumed"
     };
-    format!(
-        "{times}{kind}, ± {}, and a quarter more, rounded up",
-        Length(facts.bound)
-    )
+    let bound = Length(facts.bound);
+    let taken = if facts.bound < LEAST_BOUND {
+        format!(", taken as ± {}", Length(LEAST_BOUND))
+    } else {
+        String::new()
+    };
+    format!("{times}{kind}, ± {bound}{taken}, and a quarter more, rounded up")
 }
 
 impl Facts {
@@ -384,6 +387,20 @@ mod tests {
         let text = lines(daemon, facts, false).expect("there are lines");
         let directives = text.lines().filter(|line| !line.starts_with('#'));
         directives.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_bound_below_the_least_is_told_with_what_it_is_taken_as() {
+        let mut facts = facts();
+        assert_eq!(
+            reckoned("twice ", &facts),
+            "twice the bound that was observed, ± 20.000 ms, and a quarter more, rounded up"
+        );
+        facts.bound = Span::from_nanos(84_190);
+        assert_eq!(
+            reckoned("", &facts),
+            "the bound that was observed, ± 84.190 us, taken as ± 500.000 us, and a quarter more, rounded up"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::fmt;
 const LEAST_POLL: u8 = 4;
 
 /// A bound below this is not handed on: tomorrow's path may be a little worse, and half a millisecond keeps nobody out.
-const LEAST_BOUND: Span = Span::from_micros(500);
+pub(super) const LEAST_BOUND: Span = Span::from_micros(500);
 
 /// Samples in shared memory have nanoseconds, those of a socket microseconds.
 const LEAST_PRECISION: Span = Span::from_micros(1);

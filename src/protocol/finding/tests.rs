@@ -149,6 +149,9 @@ fn a_number_that_stands_still_is_no_time() {
             let mut finding = asked();
             let undecided = ask(&mut finding, second, VERIFIED).expect_err("not later");
             assert_eq!(undecided == Undecided::Still, is_still, "{undecided}");
+            // Which is so of a page as well as of a time that stands still.
+            let says_so = undecided.to_string().contains("reply was no later time;");
+            assert_eq!(says_so, is_still, "{undecided}");
             assert_eq!(finding, Finding::default());
         }
     }

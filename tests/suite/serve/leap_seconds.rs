@@ -161,7 +161,7 @@ fn an_expired_list_is_a_note_and_one_older_than_the_program_is_not_used() {
             ),
             (
                 ancient,
-                " WARN /run/old/leap-seconds.list: older than this program, and not used",
+                " WARN /run/old/leap-seconds.list: older than this program, and not used; telling the leap seconds up to 2017, which are built in; put another list there, or name one with --leap-second-path",
             ),
         ] {
             fs::write(directory.path(), text).expect("writable");

@@ -237,8 +237,8 @@ impl Engine {
             .collect()
     }
 
-    /// Leaves out those that see another rate of the one oscillator than most of the `operators`. The `coarse` have a word in that as well: what
-    /// a server rounds by is off by the same most of the time, so that a few minutes tell the rate.
+    /// Leaves out those that see another rate of the one oscillator than most of the `operators`. The `coarse` have a word in that as
+    /// well: what a server rounds by is off by the same most of the time, so that a few minutes tell the rate.
     fn without_creeping(
         &self,
         at: Raw,

@@ -1,9 +1,9 @@
 //! The passage of a leap second: when it comes on the raw clock, when nothing is to be exchanged or published for it, and what
 //! becomes of what was measured before.
 //!
-//! In: a decision, and whether it warns. Out: a [`Passage`], if it does. Universal time, as it is counted here, falls back by a second when one is
-//! inserted, and jumps over one that is left out; the raw clock does neither, so θ changes by a second at once. Whether the
-//! warning is right is not known here. Where nothing was decided before midnight, a decision soon after it shows a passage even without a
+//! In: a decision, and whether it warns. Out: a [`Passage`], if it does. Universal time, as it is counted here, falls back by a second
+//! when one is inserted, and jumps over one that is left out; the raw clock does neither, so θ changes by a second at once. Whether
+//! the warning is right is not known here. Where nothing was decided before midnight, a decision soon after it shows a passage even without a
 //! warning, of which no more is known than that there may be one: what was measured before says nothing then.
 
 use super::exchange::Exchange;

@@ -29,6 +29,8 @@ pub struct Member {
     pub jitter_s: f64,
     /// One sigma of its estimate, with what its two ways may differ by.
     pub uncertainty_s: f64,
+    /// Where the truth is at the farthest, as far as anybody would believe it.
+    pub credible: Likely,
     /// Who runs it, by a number of its own.
     pub operator: usize,
     /// Whether it took part in the last decision.
@@ -39,7 +41,7 @@ pub struct Member {
 
 /// Where a rate may well be: so many sigmas and half of `RATE_SLACK` either way. In the usual matrix of `tests/sim` those that creep lead
 /// the offset by 7.4 ms at the most, with 1.5 by 4.2 ms; but with 1.25 by 58 ms.
-const RATE_SIGMAS: f64 = 2.0;
+const RATE_SIGMAS: f64 = 1.5;
 
 /// What the rates of honest sources may differ by on top, in the minutes in which each finds out about a change on its own.
 const RATE_SLACK: f64 = 1e-6;
@@ -155,6 +157,20 @@ pub fn survivors(members: &[Member], operators: usize) -> Vec<bool> {
         .collect()
 }
 
+/// Where the offset may be by what most of the `operators` can believe, anywhere if one is preferred. Who claims to be certain has nearly
+/// all the weight, what it allows is all that all allow, and of three nobody is cast out.
+pub fn credible(members: &[Member], operators: usize) -> Likely {
+    if members.iter().any(|member| member.prefer) {
+        return Likely::ANYWHERE;
+    }
+    let words = surest(
+        members,
+        |member| member.operator,
+        |member| member.credible.hi - member.credible.lo,
+    );
+    Likely::of_most(words.iter().map(|member| member.credible), operators)
+}
+
 /// The surest of each operator.
 fn surest<T, K: Ord>(
     all: &[T],
@@ -173,13 +189,16 @@ fn surest<T, K: Ord>(
 
 /// Where a value may well be.
 #[derive(Clone, Copy, Debug)]
-struct Likely {
-    lo: f64,
-    hi: f64,
+pub struct Likely {
+    /// At the least.
+    pub lo: f64,
+    /// At the most (≥ `lo`).
+    pub hi: f64,
 }
 
 impl Likely {
-    const ANYWHERE: Self = Self {
+    /// Nothing is known of it.
+    pub const ANYWHERE: Self = Self {
         lo: f64::NEG_INFINITY,
         hi: f64::INFINITY,
     };
@@ -217,6 +236,11 @@ impl Likely {
         }
     }
 
+    /// The nearest value to `value` that is likely.
+    pub fn clamp(&self, value: f64) -> f64 {
+        value.clamp(self.lo, self.hi)
+    }
+
     /// How far it is from `other`; nought if they overlap.
     fn gap(&self, other: &Self) -> f64 {
         (self.lo - other.hi).max(other.lo - self.hi).max(0.0)
@@ -236,6 +260,7 @@ mod tests {
             offset_s: offset_ms / 1e3,
             jitter_s: 1e-4,
             uncertainty_s: 1e-3,
+            credible: Likely::about(offset_ms / 1e3, 2e-3),
             operator: 0,
             loyal: false,
             prefer: false,
@@ -243,15 +268,18 @@ mod tests {
     }
 
     /// Of an operator each.
-    fn surviving(members: &[Member]) -> Vec<bool> {
+    fn each(members: &[Member]) -> Vec<Member> {
         let members = (0..).zip(members);
-        let members: Vec<Member> = members
+        members
             .map(|(operator, member)| Member {
                 operator,
                 ..*member
             })
-            .collect();
-        survivors(&members, members.len())
+            .collect()
+    }
+
+    fn surviving(members: &[Member]) -> Vec<bool> {
+        survivors(&each(members), members.len())
     }
 
     fn seen(operator: &str, ppm: f64, sigma_ppm: f64) -> Seen<'_> {
@@ -302,6 +330,30 @@ mod tests {
         ];
         let survives = surviving(&members);
         assert_eq!(survives, [true, true, true, true, false, false, false]);
+    }
+
+    #[test]
+    fn of_three_the_surest_leads_nowhere_where_the_two_others_cannot_believe_it() {
+        let certain = |offset_ms| Member {
+            uncertainty_s: 1e-9,
+            credible: Likely::about(offset_ms / 1e3, 1e-9),
+            ..member(offset_ms)
+        };
+        let of_each = |members: &[Member]| credible(&each(members), members.len());
+        let led = of_each(&[member(0.0), member(0.5), certain(8.0)]);
+        assert!((led.clamp(8e-3) - 2.5e-3).abs() < 1e-12, "{led:?}");
+        assert_eq!(led.clamp(-8e-3), -1.5e-3);
+        // It may be the only one that knows.
+        let nearer = of_each(&[member(0.0), member(0.5), certain(1.9)]);
+        assert_eq!(nearer.clamp(1.9e-3), 1.9e-3);
+        let two = of_each(&[member(0.0), certain(8.0)]);
+        assert_eq!(two.clamp(8e-3), 8e-3);
+        let preferred = Member {
+            prefer: true,
+            ..certain(8.0)
+        };
+        let told = of_each(&[member(0.0), member(0.5), preferred]);
+        assert_eq!(told.clamp(8e-3), 8e-3);
     }
 
     #[test]

@@ -45,12 +45,14 @@ pub fn combine(survivors: &[(Member, f64)]) -> Option<Combined> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cluster::Likely;
     use super::*;
 
     fn member(offset_s: f64, uncertainty_s: f64) -> Member {
         Member {
             offset_s,
             uncertainty_s,
+            credible: Likely::ANYWHERE,
             operator: 0,
             jitter_s: 0.0,
             loyal: false,

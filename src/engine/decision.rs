@@ -4,13 +4,13 @@
 //! of it. The rules are those of [`select`], [`cluster`] and [`combine`]; here they meet.
 
 use super::bound::{self, Bound, Interval};
-use super::cluster::{self, Member, Seen};
+use super::cluster::{self, Likely, Member, Seen};
 use super::filter::Reading;
 use super::leap::Leap;
 use super::reason::Reason;
-use super::select::{self, Candidate};
+use super::select::{self, Candidate, Selection};
 use super::snapshot::{Decision, NoDecision, Tally, Unusable};
-use super::time::{Rate, Raw, Span};
+use super::time::{Rate, Raw, Span, Theta};
 use super::{Engine, SourceSettings, combine};
 use std::collections::BTreeSet;
 
@@ -21,6 +21,12 @@ const CANDIDATE_POLLS: i64 = 4;
 /// of it; a server far away must not outweigh a near one because its delays are steady. In `benches/filter`, where all ways are
 /// alike, weighing by the estimate's error and this makes errors up to a tenth smaller than weighing by the half-width.
 const UNEQUAL_WAYS: f64 = 0.01;
+
+/// The most that anybody would believe of how far off an estimate is: so many sigmas, and what ways commonly differ by, as a part of the
+/// bound's half-width. A server of one's own in the same room must not be overruled because two far away share a way that is longer up
+/// than down; who is led by a liar that is surer than anybody is led by no more than that.
+const CREDIBLE_SIGMAS: f64 = 2.0;
+const UNEQUAL_AT_MOST: f64 = 0.1;
 
 /// The best survivor stays the best until another one's uncertainty is below this part of its own.
 const LOYALTY: f64 = 0.8;
@@ -119,7 +125,7 @@ impl Engine {
             return Err(NoDecision::TooUncertain { half_width });
         }
 
-        let survivors = self.cluster(at, &candidates, verdicts, votes, selection.bound);
+        let (survivors, credible) = self.cluster(at, &candidates, verdicts, votes, selection.bound);
         let best = self.best_of(&survivors);
         let preferred = survivors.iter().any(|(.., member)| member.prefer);
         for (k, _, member) in &survivors {
@@ -136,7 +142,7 @@ impl Engine {
             agreeing: 0,
             needed: self.needed,
         };
-        let decision = combined(at, &survivors, selection.bound, selection.rates).ok_or(nobody)?;
+        let decision = combined(at, &survivors, credible, &selection).ok_or(nobody)?;
         for (k, reading) in &candidates {
             // What the majority holds may be wide, and its middle far from the best guess.
             if let Some(Reason::OffTheMajority { by }) = &mut verdicts[*k].reason {
@@ -171,7 +177,8 @@ impl Engine {
         self.settings.sources[k].coarse || reading.whole
     }
 
-    /// The truechimers (marked as outliers so far) that survive clustering. Coarse ones only if there are no others.
+    /// The truechimers (marked as outliers so far) that survive clustering, and what most can believe the offset from the middle of
+    /// `bound` to be. Coarse ones only if there are no others.
     fn cluster<'a>(
         &self,
         at: Raw,
@@ -179,7 +186,7 @@ impl Engine {
         verdicts: &mut [Verdict],
         voters: usize,
         bound: Bound,
-    ) -> Vec<(usize, &'a Reading, Member)> {
+    ) -> (Vec<(usize, &'a Reading, Member)>, Likely) {
         let mut heard: Vec<(usize, &Reading)> = candidates
             .iter()
             .filter(|(k, _)| verdicts[*k].tally == Tally::Outlier)
@@ -209,12 +216,14 @@ impl Engine {
                     .partition_point(|name| *name < self.settings.sources[k].operator.as_str()),
                 offset_s: (reading.estimate.theta - bound.middle()).as_secs_f64(),
                 jitter_s: reading.estimate.jitter.as_secs_f64(),
-                uncertainty_s: uncertainty_s(reading),
+                uncertainty_s: off_by(reading, 1.0, UNEQUAL_WAYS),
+                credible: credible(reading, bound.middle()),
                 loyal: self.sources[k].survived,
                 prefer: self.settings.sources[k].prefer,
             })
             .collect();
         let survives = cluster::survivors(&members, operators.len());
+        let credible = cluster::credible(&members, operators.len());
         let survivors = || {
             members
                 .iter()
@@ -227,14 +236,15 @@ impl Engine {
             let by = Span::from_secs_f64(member.offset_s - mean_s);
             verdicts[*k].reason = (!survives).then_some(Reason::StandsApart { by });
         }
-        heard
+        let survivors = heard
             .into_iter()
             .zip(members)
             .zip(survives)
             .filter_map(|(((k, reading), member), survives)| {
                 survives.then_some((k, reading, member))
             })
-            .collect()
+            .collect();
+        (survivors, credible)
     }
 
     /// Leaves out those that see another rate of the one oscillator than most of the `operators`. The `coarse` have a word in that as
@@ -297,38 +307,53 @@ pub(super) fn is_stale(newest: Raw, poll: Span, at: Raw) -> bool {
     at - newest >= poll.times(CANDIDATE_POLLS)
 }
 
-/// How far off a source's estimate may well be, in seconds.
-fn uncertainty_s(reading: &Reading) -> f64 {
-    let unequal = UNEQUAL_WAYS * reading.fit.bound.half_width().as_secs_f64();
-    reading.estimate.error.as_secs_f64() + unequal
+/// How far off a source's estimate may be, in seconds: so many sigmas, and such a part of what its two ways can differ by at all.
+fn off_by(reading: &Reading, sigmas: f64, unequal: f64) -> f64 {
+    let half_width_s = reading.fit.bound.half_width().as_secs_f64();
+    sigmas * reading.estimate.error.as_secs_f64() + unequal * half_width_s
 }
 
-/// One decision out of the survivors', without a leap second, clamped into what all of them allow if there is such a thing, and
-/// in any case into the published bound.
+/// Where the truth is at the farthest, from `base` in seconds, if a source is to be believed at all.
+fn credible(reading: &Reading, base: Theta) -> Likely {
+    let from_base = |theta: Theta| (theta - base).as_secs_f64();
+    let (offset_s, proven) = (from_base(reading.estimate.theta), reading.fit.bound);
+    let off_s = off_by(reading, CREDIBLE_SIGMAS, UNEQUAL_AT_MOST);
+    Likely {
+        lo: (offset_s - off_s).max(from_base(proven.lo)),
+        hi: (offset_s + off_s).min(from_base(proven.hi)),
+    }
+}
+
+/// One decision out of the survivors', without a leap second: clamped into what all of them allow if there is such a thing, as far as most
+/// can believe that, and in any case into the published bound.
 pub(super) fn combined(
     at: Raw,
     survivors: &[(usize, &Reading, Member)],
-    bound: Bound,
-    common_rates: Option<Interval<Rate>>,
+    credible: Likely,
+    selection: &Selection,
 ) -> Option<Decision> {
+    let bound = selection.bound;
     let members: Vec<(Member, f64)> = survivors
         .iter()
         .map(|(_, reading, member)| (*member, reading.estimate.rate.as_ppt() as f64))
         .collect();
     let mean = combine::combine(&members)?;
-    let theta = bound.middle() + Span::from_secs_f64(mean.offset_s);
     let in_common = survivors.iter().try_fold(bound, |common, (_, reading, _)| {
         common.intersection(&reading.fit.bound)
     });
+    let base = bound.middle();
+    let mean_theta = base + Span::from_secs_f64(mean.offset_s);
+    let allowed = in_common.unwrap_or(bound).clamp(mean_theta);
+    let believed = base + Span::from_secs_f64(credible.clamp((allowed - base).as_secs_f64()));
     let rate = Rate::from_ppt(mean.rate.round() as i64);
     // The rates need not have a majority of their own; then any rate is possible.
-    let rates = common_rates.unwrap_or(Interval {
+    let rates = selection.rates.unwrap_or(Interval {
         lo: Rate::from_ppt(-bound::MAX_RATE.as_ppt()),
         hi: bound::MAX_RATE,
     });
     Some(Decision {
         at,
-        theta: in_common.unwrap_or(bound).clamp(theta),
+        theta: bound.clamp(believed),
         bound,
         rate: rates.clamp(rate),
         rates,

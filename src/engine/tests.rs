@@ -6,10 +6,11 @@ mod leap_second;
 mod step;
 
 use super::bound::Interval;
-use super::cluster::Member;
+use super::cluster::{Likely, Member};
 use super::decision::combined;
 use super::leap::{Leap, List};
 use super::reason::Reason;
+use super::select::Selection;
 use super::time::{Rate, Theta, Utc};
 use super::*;
 use crate::engine::exchange::Exchange;
@@ -329,19 +330,22 @@ fn a_decisions_rate_is_one_that_the_majority_allows() {
         offset_s: 0.0,
         jitter_s: 0.0,
         uncertainty_s: 0.01,
+        credible: Likely::ANYWHERE,
         loyal: false,
         prefer: false,
     };
-    let common = Interval {
-        lo: Rate::from_ppm(7),
-        hi: Rate::from_ppm(9),
+    let selection = Selection {
+        objections: vec![None],
+        agreeing: 1,
+        bound: reading.fit.bound,
+        rates: Some(Interval {
+            lo: Rate::from_ppm(7),
+            hi: Rate::from_ppm(9),
+        }),
+        acquitted: vec![true],
     };
-    let decision = combined(
-        at(16),
-        &[(0, &reading, member)],
-        reading.fit.bound,
-        Some(common),
-    );
+    let survivors = [(0, &reading, member)];
+    let decision = combined(at(16), &survivors, Likely::ANYWHERE, &selection);
     assert_eq!(decision.expect("a survivor").rate, Rate::from_ppm(7));
 }
 

@@ -4,7 +4,7 @@ use crate::oscillator::Habits;
 use crate::path::Path;
 use crate::random::Random;
 use crate::scenario::{rms, simulate, world, worst};
-use crate::server::{Episode, Lie, Server};
+use crate::server::{Episode, Lie, Server, Stamps};
 use crate::upstream::Upstream;
 use std::ops::Range;
 use webntpd::engine::time::{Rate, Span};
@@ -191,6 +191,28 @@ fn a_liar_inside_the_bounds_of_others_is_covered_by_the_bound() {
             world(1.0, &Habits::usual(random), upstreams, random)
         },
         |seen| assert!(seen.decided() > 0.99, "{}", seen.decided()),
+    );
+}
+
+#[test]
+fn who_claims_to_be_certain_does_not_lead_two_others_by_all_that_they_leave_open() {
+    simulate(
+        "two honest, a certain one +8 ms",
+        0..8,
+        |random| {
+            let mut upstreams = alike(2);
+            let path = Path::of(0.3, 0.3);
+            let mut certain = Server::liar(Lie::Constant(Span::from_millis(8)));
+            certain.stamps = Stamps::Sure { share: 0.99 };
+            upstreams.push(Upstream::new(path, certain));
+            world(1.0, &Habits::usual(random), upstreams, random)
+        },
+        |seen| {
+            let worst = worst(seen.between(300.0, 3_600.0));
+            println!("{:>30} {:.3} ms", "at the worst", 1e3 * worst);
+            // Two of their sigmas, and a tenth of what they leave open.
+            assert!(worst < 0.003, "{worst}");
+        },
     );
 }
 

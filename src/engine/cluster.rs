@@ -399,7 +399,7 @@ mod tests {
         assert!((by - 20e-6).abs() < 1.1e-6, "by that of a or b");
         assert!(creeps.found);
         assert_eq!(agreeing(&[a, c]), [true, true]);
-        let unsure = seen("c", 32.0, 9.0);
+        let unsure = seen("c", 32.0, 13.0);
         assert_eq!(agreeing(&[a, b, unsure]), [true; 3]);
         let preferred = Seen { prefer: true, ..c };
         assert_eq!(agreeing(&[a, b, preferred]), [true; 3]);
@@ -455,7 +455,7 @@ mod tests {
     #[test]
     fn who_crept_is_heard_again_when_it_has_shown_that_it_does_not() {
         let (a, b) = (seen("a", 12.0, 0.5), seen("b", 13.0, 0.5));
-        let unsure = doubted(seen("c", 32.0, 9.0));
+        let unsure = doubted(seen("c", 32.0, 13.0));
         assert_eq!(agreeing(&[a, b, unsure]), [true, true, false]);
         let not_yet = creeping(&[a, b, unsure], 3)[2].expect("it may creep still");
         assert!(!not_yet.found);

@@ -5,6 +5,7 @@
 
 use super::bound::{self, Bound, Interval};
 use super::cluster::{self, Likely, Member, Seen};
+use super::estimate::{Estimate, Prior};
 use super::filter::Reading;
 use super::leap::Leap;
 use super::reason::Reason;
@@ -27,6 +28,9 @@ const UNEQUAL_WAYS: f64 = 0.01;
 /// than down; who is led by a liar that is surer than anybody is led by no more than that.
 const CREDIBLE_SIGMAS: f64 = 2.0;
 const UNEQUAL_AT_MOST: f64 = 0.1;
+
+/// What is known beforehand no better than this is true of any oscillator, and says nothing of this one.
+const VAGUE: Rate = Rate::from_ppm(5);
 
 /// The best survivor stays the best until another one's uncertainty is below this part of its own.
 const LOYALTY: f64 = 0.8;
@@ -257,17 +261,20 @@ impl Engine {
         heard: &mut Vec<(usize, &Reading)>,
         verdicts: &mut [Verdict],
     ) {
-        let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
+        let prior = self.oscillator.prior();
         let seen: Vec<Seen> = heard
             .iter()
             .chain(coarse)
-            .map(|(k, reading)| Seen {
-                only_a_word: coarse.iter().any(|(other, _)| other == k),
-                operator: &self.settings.sources[*k].operator,
-                rate: slope(reading.estimate.rate),
-                sigma: slope(reading.estimate.rate_error),
-                doubted: verdicts[*k].doubted.is_some(),
-                prefer: self.settings.sources[*k].prefer,
+            .map(|(k, reading)| {
+                let (rate, sigma) = seen_by_itself(&reading.estimate, prior);
+                Seen {
+                    only_a_word: coarse.iter().any(|(other, _)| other == k),
+                    operator: &self.settings.sources[*k].operator,
+                    rate,
+                    sigma,
+                    doubted: verdicts[*k].doubted.is_some(),
+                    prefer: self.settings.sources[*k].prefer,
+                }
             })
             .collect();
         for ((k, _), creeping) in heard.iter().zip(cluster::creeping(&seen, operators)) {
@@ -311,6 +318,22 @@ pub(super) fn is_stale(newest: Raw, poll: Span, at: Raw) -> bool {
 fn off_by(reading: &Reading, sigmas: f64, unequal: f64) -> f64 {
     let half_width_s = reading.fit.bound.half_width().as_secs_f64();
     sigmas * reading.estimate.error.as_secs_f64() + unequal * half_width_s
+}
+
+/// The rate that a source has seen by itself, and one sigma of it. All lean on the same `prior`, and whoever knows less is drawn further
+/// towards it: as long as that is about any oscillator, it would set apart those that know less of an unusual one.
+pub(super) fn seen_by_itself(estimate: &Estimate, prior: Prior) -> (f64, f64) {
+    let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
+    let (rate, sigma) = (slope(estimate.rate), slope(estimate.rate_error));
+    if prior.sigma <= VAGUE {
+        return (rate, sigma);
+    }
+    let certainty = |sigma: f64| sigma.powi(-2);
+    let (all, before) = (certainty(sigma), certainty(slope(prior.sigma)));
+    // What has hardly seen anything may have been rounded.
+    let own = (all - before).max(before / 1e3);
+    let known = slope(prior.rate);
+    (known + (rate - known) * all / own, own.sqrt().recip())
 }
 
 /// Where the truth is at the farthest, from `base` in seconds, if a source is to be believed at all.

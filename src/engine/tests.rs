@@ -7,7 +7,8 @@ mod step;
 
 use super::bound::Interval;
 use super::cluster::{Likely, Member};
-use super::decision::combined;
+use super::decision::{combined, seen_by_itself};
+use super::estimate::Estimate;
 use super::leap::{Leap, List};
 use super::reason::Reason;
 use super::select::Selection;

@@ -80,3 +80,37 @@ fn honest_sources_that_were_doubted_are_believed_again_though_liars_had_the_majo
         tallies(&last)
     );
 }
+
+#[test]
+fn who_knows_less_of_an_unusual_oscillator_is_not_set_apart_by_what_is_usual() {
+    let ppm = |ppm: f64| Rate::from_ppt((ppm * 1e6) as i64);
+    // What is made of an oscillator at -50 ppm that is seen to so many ppm, by who takes it for 0 ± 20 ppm beforehand.
+    let estimate = |sigma: f64| {
+        let (own, before) = (sigma.powi(-2), 20_f64.powi(-2));
+        Estimate {
+            theta: Theta::from_nanos(0),
+            rate: ppm(-50.0 * own / (own + before)),
+            error: Span::ZERO,
+            rate_error: ppm((own + before).sqrt().recip()),
+            jitter: Span::ZERO,
+        }
+    };
+    for sigma in [0.5, 4.0, 20.0] {
+        let (rate, own) = seen_by_itself(&estimate(sigma), Prior::default());
+        assert!((rate + 50e-6).abs() < 1e-9, "{sigma}: {rate}");
+        assert!((own - sigma * 1e-6).abs() < 1e-9, "{sigma}: {own}");
+    }
+    let nothing = Estimate {
+        rate: ppm(0.0),
+        rate_error: ppm(20.0),
+        ..estimate(4.0)
+    };
+    assert!(seen_by_itself(&nothing, Prior::default()).1 > 500e-6);
+    // Nobody is drawn anywhere by what is known of this very oscillator.
+    let known = Prior {
+        rate: Rate::from_ppm(-50),
+        sigma: Rate::from_ppm(1),
+    };
+    let (rate, sigma) = seen_by_itself(&estimate(0.5), known);
+    assert!((rate + 49.97e-6).abs() < 1e-8 && (sigma - 0.5e-6).abs() < 1e-8);
+}

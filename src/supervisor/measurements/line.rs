@@ -104,6 +104,15 @@ pub enum BadLine {
     /// A member of the event that is a measure of doubt is zero or less.
     #[error("`{0}` is not above zero")]
     NotPositive(&'static str),
+    /// It is this much earlier than a line above it, by the raw clock of one boot.
+    #[error(
+        "{} s earlier than a line above it; put older files before newer ones",
+        .0.as_nanos() / 1_000_000_000
+    )]
+    Backwards(Span),
+    /// Nothing stands in it.
+    #[error("the line is empty")]
+    Empty,
     /// The stamps cannot be one exchange.
     #[error("{0}")]
     Impossible(#[from] Impossible),
@@ -191,6 +200,10 @@ impl From<Warning> for Leap {
 impl<'a> Item<'a> {
     /// Reads a line, with or without its end.
     pub fn read(line: &'a [u8]) -> Result<Self, BadLine> {
+        let line = line.trim_ascii_end();
+        if line.is_empty() {
+            return Err(BadLine::Empty);
+        }
         // Nearly all lines are exchanges. What else it is, and what is wrong, is found out when it is none.
         if let Ok(measured) = serde_json::from_slice::<Measured<'a>>(line) {
             return measured.item();
@@ -435,7 +448,8 @@ mod tests {
     #[test]
     fn a_bad_line_says_what_is_wrong() {
         for (line, what) in [
-            ("", "EOF"),
+            ("", "the line is empty"),
+            ("\r\n", "the line is empty"),
             ("[]", "column"),
             ("{}", "neither a source nor an event"),
             (r#"{"source":"tokyo"}"#, "missing field `sent`"),

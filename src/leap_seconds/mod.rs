@@ -217,7 +217,7 @@ impl Keeper {
 
     /// Goes by this list, and says so once, and once more when it has expired.
     fn tell(&mut self, known: Known) {
-        if let Some(news) = self.news(&known.list, system_now()) {
+        if let Some(news) = self.news(&known.list, self.now()) {
             info!("{}: {news}", known.from);
         }
         self.told.send_replace(known.list);
@@ -286,7 +286,7 @@ impl Keeper {
                 warn!("cannot keep the list in {}: {error}", shown.display());
             }
         }
-        let (list, now) = (Arc::new(list), system_now());
+        let (list, now) = (Arc::new(list), self.now());
         let noted = Some((Arc::clone(&list), has_expired(&list, now)));
         if self.noted != noted {
             info!("{web}: fetched, {}", words(&list, now));
@@ -298,7 +298,7 @@ impl Keeper {
             from: web.to_string(),
         });
         self.told.send_replace(list);
-        self.renewed = Some(now);
+        self.renewed = Some(system_now());
         Ok(())
     }
 }
@@ -422,6 +422,29 @@ mod tests {
             lines.contains(&format!("/list: {ahead}; keeping")),
             "{lines}"
         );
+    }
+
+    #[test]
+    fn a_list_that_is_known_to_have_expired_is_not_called_good_by_a_clock_that_is_behind() {
+        let file = Written::new("behind", &made(Some(UPDATED), Some(EXPIRES)));
+        let known_time = KnownTime::default();
+        known_time.learn(Utc::from_secs(4_275_590_400 - 2_208_988_800));
+        let expired = "expired on 2035-06-28; no leap second after that is known";
+        let look = look(&file.0, Utc::from_secs(0), &known_time);
+        let path = file.0.display();
+        assert_eq!(look, Look::Expired(format!("{path}: {expired}")));
+        let lines = log_of(async {
+            let web = web_with(vec![made(Some(UPDATED), Some(EXPIRES))]).await;
+            let files = vec![Place::named(file.0.clone())];
+            let keeper = Keeper::with_files(files, None, None);
+            let mut keeper = keeper.with_known_time(known_time.clone());
+            keeper.read_again().await;
+            keeper.noted = None;
+            assert!(keeper.renew(&web, &mut None).await);
+        });
+        let told: Vec<&str> = lines.lines().collect();
+        assert_eq!(told[0], format!("<6>{path}: {expired}"));
+        assert!(told[1].ends_with(&format!("/list: fetched, {expired}")));
     }
 
     #[test]

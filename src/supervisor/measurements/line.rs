@@ -8,6 +8,7 @@ use crate::engine::exchange::{Exchange, Impossible};
 use crate::engine::leap::{Leap, List};
 use crate::engine::time::{Rate, Raw, Span, Utc};
 use crate::protocol::kind;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -138,6 +139,9 @@ struct Measured<'a> {
     received: i64,
     #[serde(default)]
     leap: Option<Warning>,
+    /// With one it is something else, whatever members it has in common.
+    #[serde(default, skip_serializing)]
+    event: Option<IgnoredAny>,
 }
 
 /// Anything else.
@@ -174,7 +178,7 @@ struct Told<'a> {
 struct Kind<'a> {
     #[serde(borrow)]
     event: Option<Cow<'a, str>>,
-    source: Option<serde::de::IgnoredAny>,
+    source: Option<IgnoredAny>,
 }
 
 impl From<Leap> for Warning {
@@ -205,7 +209,9 @@ impl<'a> Item<'a> {
             return Err(BadLine::Empty);
         }
         // Nearly all lines are exchanges. What else it is, and what is wrong, is found out when it is none.
-        if let Ok(measured) = serde_json::from_slice::<Measured<'a>>(line) {
+        if let Ok(measured) = serde_json::from_slice::<Measured<'a>>(line)
+            && measured.event.is_none()
+        {
             return measured.item();
         }
         let kind: Kind<'a> = serde_json::from_slice(line)?;
@@ -238,6 +244,7 @@ impl<'a> Item<'a> {
                     departed_after: exchange.departed_after().as_nanos(),
                     received: exchange.received().as_nanos(),
                     leap: exchange.leap().map(Warning::from),
+                    event: None,
                 });
             }
             Self::Start { boot, raw } => Told {
@@ -437,6 +444,8 @@ mod tests {
             read(r#"{"event":"eclipse","raw":"noon"}"#),
             Ok(Item::Unknown)
         );
+        let refused = LINE.replace('{', r#"{"event":"refused","#);
+        assert_eq!(read(&refused), Ok(Item::Unknown), "no reply that was used");
         assert_eq!(
             read(r#"{"event":"protocol","raw":7,"source":"tokyo","protocol":"sundial"}"#),
             Ok(Item::Unknown)

@@ -248,7 +248,7 @@ impl Keeper {
 
     /// Whether what the web has is in force now, or known to be no better than what is; says once what is wrong with it.
     async fn renew(&mut self, web: &Web, trouble: &mut Option<String>) -> bool {
-        let Err(error) = self.try_to_renew(web).await else {
+        let Err(error) = self.try_to_renew(web, trouble.is_some()).await else {
             *trouble = None;
             return true;
         };
@@ -264,13 +264,14 @@ impl Keeper {
         false
     }
 
-    async fn try_to_renew(&mut self, web: &Web) -> anyhow::Result<()> {
+    /// `is_missed`: that it could not be fetched was told, so that it could is told as well.
+    async fn try_to_renew(&mut self, web: &Web, is_missed: bool) -> anyhow::Result<()> {
         let bytes = web.fetch().await?;
         let list = LeapSeconds::parse(&bytes)?;
         let known = self.told.borrow().updated();
         if is_ancient(&list) || list.updated() < known {
             // It will not have been replaced within the hour.
-            if self.passed_over.as_ref() != Some(&list) {
+            if is_missed || self.passed_over.as_ref() != Some(&list) {
                 info!("{web}: the list there is older than the one known, and not used");
             }
             self.passed_over = Some(list);
@@ -288,7 +289,7 @@ impl Keeper {
         }
         let (list, now) = (Arc::new(list), self.now());
         let noted = Some((Arc::clone(&list), has_expired(&list, now)));
-        if self.noted != noted {
+        if is_missed || self.noted != noted {
             info!("{web}: fetched, {}", words(&list, now));
         }
         self.noted = noted;
@@ -494,6 +495,32 @@ mod tests {
         assert!(told[0].ends_with("good until 2035-06-28"), "{lines}");
         assert!(told[1].ends_with("is older than the one known, and not used"));
         assert!(told[2].ends_with("good until 2180-01-01"), "{lines}");
+    }
+
+    #[test]
+    fn that_a_list_can_be_fetched_again_is_told_also_if_it_is_the_same() {
+        let lines = log_of(async {
+            let (new, old) = (made(Some(UPDATED), Some(EXPIRES)), REAL.to_owned());
+            let lists = [&new, "no list", &new, &old, "no list", &old];
+            let web = web_with(lists.map(str::to_owned).to_vec()).await;
+            let mut keeper = Keeper::with_files(Vec::new(), None, None);
+            let mut trouble = None;
+            for is_good in [true, false, true, true, false, true] {
+                assert_eq!(keeper.renew(&web, &mut trouble).await, is_good);
+            }
+        });
+        let told = [
+            "/list: fetched, ",
+            "; keeping ",
+            "/list: fetched, ",
+            " is older than ",
+            "; keeping ",
+            " is older than ",
+        ];
+        assert_eq!(lines.lines().count(), told.len(), "{lines}");
+        for (line, told) in lines.lines().zip(told) {
+            assert!(line.contains(told), "{line}");
+        }
     }
 
     #[test]

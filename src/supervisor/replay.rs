@@ -109,7 +109,12 @@ impl Replay {
     pub fn take(&mut self, line: &[u8], show: &mut Show<'_>) -> Result<(), BadLine> {
         match Item::read(line)? {
             Item::Exchange(source, exchange) => self.exchange(&source, exchange, show)?,
-            Item::Start { boot, raw } | Item::Continued { boot, raw } => {
+            Item::Start { boot, raw } => self.start(&boot, raw, show)?,
+            Item::Continued { boot, raw } => {
+                // What stands above it without a beginning was cut off by who copied the file and emptied it.
+                if let Some(run) = self.run.as_mut().filter(|run| run.boot.is_none()) {
+                    run.boot = Some(boot.to_string());
+                }
                 self.start(&boot, raw, show)?;
             }
             Item::Reset { raw, why } => self.reset(raw, &why, show),

@@ -164,7 +164,10 @@ fn a_file_that_goes_on_after_another_one_of_the_same_boot_loses_nothing() {
     assert!(seconds(&next).is_empty());
     let other = next.replace("one", "two");
     assert_eq!(seconds(&[&*begin, &*other].concat()), [32]);
-    assert_eq!(seconds(&(next + &reply("a", 41))), [48]);
+    assert_eq!(seconds(&(next.clone() + &reply("a", 41))), [48]);
+    // What was written before anybody noticed that the file had been emptied.
+    let headless = reply("a", 20) + &reply("b", 20);
+    assert_eq!(seconds(&(headless + &next)), [32, 48]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ const LONGEST_LINE: u64 = 65_536;
 
 const NOTES: &str = "\
 The log is what `measurements` in [log] has the daemon record. Of the configuration, `cycle`, [select] and the sources count; a source \
-of the log is one of the same name.
+of the log is one of the same name. Of more files than one the oldest comes first: zcat -f LOG.2.gz LOG.1 LOG | webntp replay -
 
 JSON, a line for each cycle in which the daemon would have published: at (ns on CLOCK_MONOTONIC_RAW), offset, lo, hi (UTC minus that \
 clock, ns), jitter (ns), leap (none, insert, delete), survivors, falsetickers, rate_ppb. Of others, with --all: at, why.

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::engine::time::Span;
     use crate::protocol::leap_seconds::LeapSeconds;
-    use crate::protocol::leap_seconds::tests::{REAL, made};
+    use crate::protocol::leap_seconds::tests::made;
     use crate::sys::state::{self, State as KeptState};
     use std::fs;
     use std::path::PathBuf;
@@ -177,19 +177,20 @@ mod tests {
         let path = directory.0.join("list");
         let mut config = Config::of(Vec::new());
         config.leap.list = Some(path.clone());
-        let real = LeapSeconds::parse(REAL.as_bytes()).expect("real");
-        let expires = real.expires().expect("it says so");
+        let text = made(Some("3992284800"), Some("4275590400"));
+        let parsed = LeapSeconds::parse(text.as_bytes()).expect("it is made well");
+        let expires = parsed.expires().expect("it says so");
         let now = expires - Span::from_secs(1);
         let list = |now| told(&config, now, "[leap] list").expect("it is named");
 
         let missing = list(now).to_string();
         assert!(missing.contains("no such file; this list"), "{missing}");
-        fs::write(&path, REAL).expect("writable");
+        fs::write(&path, &text).expect("writable");
         assert_eq!(list(now).remedy, None);
-        assert!(list(now).text.ends_with("good until 2026-06-28"));
-        assert!(list(expires).text.contains("expired on 2026-06-28"));
+        assert!(list(now).text.ends_with("good until 2035-06-28"));
+        assert!(list(expires).text.contains("expired on 2035-06-28"));
         assert!(list(expires).remedy.is_some());
-        fs::write(&path, format!("{REAL}nonsense\n")).expect("writable");
+        fs::write(&path, format!("{text}nonsense\n")).expect("writable");
         let broken = list(now).to_string();
         assert!(
             broken.contains(": line ") && broken.contains("is not used"),

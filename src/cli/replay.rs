@@ -9,6 +9,7 @@ use super::complain;
 use super::daemon::DEFAULT_CONFIG;
 use crate::config;
 use crate::engine::snapshot::Snapshot;
+use crate::status::words::plain;
 use crate::supervisor::replay::{Decided, Replay, Undecided};
 use crate::sys::clock::raw_now;
 use anyhow::{Context, bail};
@@ -19,12 +20,18 @@ use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
 use summary::Summary;
 
+/// How a file begins that gzip has made, as logrotate has it do.
+const GZIP: &[u8] = b"\x1f\x8b";
+
+/// Letters of a name that are shown of a source that is not in the configuration; one that could be has no more.
+const LONGEST_NAME: usize = 32;
+
 /// No line of a log is longer (bytes).
 const LONGEST_LINE: u64 = 65_536;
 
 const NOTES: &str = "\
 The log is what `measurements` in [log] has the daemon record. Of the configuration, `cycle`, [select] and the sources count; a source \
-of the log is one of the same name.
+of the log is one of the same name. Of more files than one the oldest comes first: zcat -f LOG.2.gz LOG.1 LOG | webntp replay -
 
 JSON, a line for each cycle in which the daemon would have published: at (ns on CLOCK_MONOTONIC_RAW), offset, lo, hi (UTC minus that \
 clock, ns), jitter (ns), leap (none, insert, delete), survivors, falsetickers, rate_ppb. Of others, with --all: at, why.
@@ -89,9 +96,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let begin = raw_now();
     let (lines, result) = replayed(&mut log, &mut replay, &mut outlet);
     let took = raw_now() - begin;
-    let result = result.and_then(|()| outlet.finish().map_err(Stopped::Output));
+    let result = match result {
+        Err(Stopped::Output(error)) => Err(Stopped::Output(error)),
+        // What stands above a bad line is shown.
+        read => {
+            let written = outlet.finish(replay.cycles());
+            written.map_err(Stopped::Output).and(read)
+        }
+    };
     if let Some(strangers) = replay.strangers() {
-        let names: Vec<&str> = strangers.names.iter().map(String::as_str).collect();
+        let names: Vec<String> = strangers.names.iter().map(|name| shown(name)).collect();
         complain(&format!(
             "passed over, not in {}: {} of {} lines, of source {}",
             arguments.config.display(),
@@ -155,14 +169,13 @@ fn replayed<W: Write>(
                     }
                 };
                 let taken = replay.take(&line, &mut show);
-                taken.err().map(|bad| words(&bad))
+                taken.err().map(|bad| words(&bad, &line))
             }
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(format!("cannot be read: {error}")),
         };
         lines += 1;
-        if let Some(mut why) = bad {
+        if let Some(why) = bad {
             if !is_whole && (line.len() as u64) < LONGEST_LINE {
-                why += " (the line is cut off)";
                 // The log ends here, with a crash or a full disk.
                 replay.finish(&mut |snapshot| {
                     if written.is_ok() {
@@ -170,11 +183,8 @@ fn replayed<W: Write>(
                     }
                 });
             }
-            let written = written.and_then(|()| outlet.flush());
-            return (
-                lines,
-                written.map_err(Stopped::Output).and(Err(Stopped::Log(why))),
-            );
+            let written = written.map_err(Stopped::Output);
+            return (lines, written.and(Err(Stopped::Log(why))));
         }
         if let Err(error) = written {
             return (lines, Err(Stopped::Output(error)));
@@ -189,7 +199,10 @@ fn replayed<W: Write>(
 }
 
 /// What is wrong with a line, for people: to the reader of JSON each is the first.
-fn words(bad: &(dyn Error + 'static)) -> String {
+fn words(bad: &(dyn Error + 'static), line: &[u8]) -> String {
+    if line.starts_with(GZIP) {
+        return "compressed; have zcat -f read it, and name - as the log".to_owned();
+    }
     let json = bad
         .source()
         .and_then(|cause| cause.downcast_ref::<serde_json::Error>());
@@ -198,8 +211,22 @@ fn words(bad: &(dyn Error + 'static)) -> String {
             "not JSON (column {}); is this a record of [log] measurements?",
             json.column()
         ),
-        _ => bad.to_string().replace(" at line 1 column ", " at column "),
+        _ => {
+            let cut = match line.ends_with(b"\n") {
+                true => "",
+                false => " (the line is cut off)",
+            };
+            plain(&bad.to_string()).replace(" at line 1 column ", " at column ") + cut
+        }
     }
+}
+
+/// The name of a source that no configuration has vouched for.
+fn shown(name: &str) -> String {
+    let mut letters = name.chars();
+    let kept: String = letters.by_ref().take(LONGEST_NAME).collect();
+    let more = if letters.next().is_some() { "…" } else { "" };
+    plain(&kept) + more
 }
 
 impl<W: Write> Outlet<W> {
@@ -222,16 +249,15 @@ impl<W: Write> Outlet<W> {
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    /// After so many cycles.
+    fn finish(&mut self, cycles: u64) -> io::Result<()> {
         match self {
-            Self::Lines { out, .. } | Self::Table { out, .. } => out.flush(),
+            Self::Lines { out, .. } => out.flush(),
+            Self::Table { out, summary } => {
+                summary.end(cycles);
+                write!(out, "{summary}")?;
+                out.flush()
+            }
         }
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        if let Self::Table { out, summary } = self {
-            write!(out, "{summary}")?;
-        }
-        self.flush()
     }
 }

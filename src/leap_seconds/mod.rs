@@ -217,7 +217,7 @@ impl Keeper {
 
     /// Goes by this list, and says so once, and once more when it has expired.
     fn tell(&mut self, known: Known) {
-        if let Some(news) = self.news(&known.list, system_now()) {
+        if let Some(news) = self.news(&known.list, self.now()) {
             info!("{}: {news}", known.from);
         }
         self.told.send_replace(known.list);
@@ -248,7 +248,7 @@ impl Keeper {
 
     /// Whether what the web has is in force now, or known to be no better than what is; says once what is wrong with it.
     async fn renew(&mut self, web: &Web, trouble: &mut Option<String>) -> bool {
-        let Err(error) = self.try_to_renew(web).await else {
+        let Err(error) = self.try_to_renew(web, trouble.is_some()).await else {
             *trouble = None;
             return true;
         };
@@ -264,13 +264,14 @@ impl Keeper {
         false
     }
 
-    async fn try_to_renew(&mut self, web: &Web) -> anyhow::Result<()> {
+    /// `is_missed`: that it could not be fetched was told, so that it could is told as well.
+    async fn try_to_renew(&mut self, web: &Web, is_missed: bool) -> anyhow::Result<()> {
         let bytes = web.fetch().await?;
         let list = LeapSeconds::parse(&bytes)?;
         let known = self.told.borrow().updated();
         if is_ancient(&list) || list.updated() < known {
             // It will not have been replaced within the hour.
-            if self.passed_over.as_ref() != Some(&list) {
+            if is_missed || self.passed_over.as_ref() != Some(&list) {
                 info!("{web}: the list there is older than the one known, and not used");
             }
             self.passed_over = Some(list);
@@ -286,9 +287,9 @@ impl Keeper {
                 warn!("cannot keep the list in {}: {error}", shown.display());
             }
         }
-        let (list, now) = (Arc::new(list), system_now());
+        let (list, now) = (Arc::new(list), self.now());
         let noted = Some((Arc::clone(&list), has_expired(&list, now)));
-        if self.noted != noted {
+        if is_missed || self.noted != noted {
             info!("{web}: fetched, {}", words(&list, now));
         }
         self.noted = noted;
@@ -298,7 +299,7 @@ impl Keeper {
             from: web.to_string(),
         });
         self.told.send_replace(list);
-        self.renewed = Some(now);
+        self.renewed = Some(system_now());
         Ok(())
     }
 }
@@ -425,6 +426,29 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_known_to_have_expired_is_not_called_good_by_a_clock_that_is_behind() {
+        let file = Written::new("behind", &made(Some(UPDATED), Some(EXPIRES)));
+        let known_time = KnownTime::default();
+        known_time.learn(Utc::from_secs(4_275_590_400 - 2_208_988_800));
+        let expired = "expired on 2035-06-28; no leap second after that is known";
+        let look = look(&file.0, Utc::from_secs(0), &known_time);
+        let path = file.0.display();
+        assert_eq!(look, Look::Expired(format!("{path}: {expired}")));
+        let lines = log_of(async {
+            let web = web_with(vec![made(Some(UPDATED), Some(EXPIRES))]).await;
+            let files = vec![Place::named(file.0.clone())];
+            let keeper = Keeper::with_files(files, None, None);
+            let mut keeper = keeper.with_known_time(known_time.clone());
+            keeper.read_again().await;
+            keeper.noted = None;
+            assert!(keeper.renew(&web, &mut None).await);
+        });
+        let told: Vec<&str> = lines.lines().collect();
+        assert_eq!(told[0], format!("<6>{path}: {expired}"));
+        assert!(told[1].ends_with(&format!("/list: fetched, {expired}")));
+    }
+
+    #[test]
     fn an_expired_list_is_fetched_once_a_day_though_files_are_read_more_often() {
         let after = (UPDATED.parse::<u64>().expect("a number") + 86_400).to_string();
         let expired = made(Some(UPDATED), Some(&after));
@@ -471,6 +495,32 @@ mod tests {
         assert!(told[0].ends_with("good until 2035-06-28"), "{lines}");
         assert!(told[1].ends_with("is older than the one known, and not used"));
         assert!(told[2].ends_with("good until 2180-01-01"), "{lines}");
+    }
+
+    #[test]
+    fn that_a_list_can_be_fetched_again_is_told_also_if_it_is_the_same() {
+        let lines = log_of(async {
+            let (new, old) = (made(Some(UPDATED), Some(EXPIRES)), REAL.to_owned());
+            let lists = [&new, "no list", &new, &old, "no list", &old];
+            let web = web_with(lists.map(str::to_owned).to_vec()).await;
+            let mut keeper = Keeper::with_files(Vec::new(), None, None);
+            let mut trouble = None;
+            for is_good in [true, false, true, true, false, true] {
+                assert_eq!(keeper.renew(&web, &mut trouble).await, is_good);
+            }
+        });
+        let told = [
+            "/list: fetched, ",
+            "; keeping ",
+            "/list: fetched, ",
+            " is older than ",
+            "; keeping ",
+            " is older than ",
+        ];
+        assert_eq!(lines.lines().count(), told.len(), "{lines}");
+        for (line, told) in lines.lines().zip(told) {
+            assert!(line.contains(told), "{line}");
+        }
     }
 
     #[test]

@@ -96,9 +96,10 @@ pub enum Look {
 }
 
 /// Looks at the file at `path` once, as a [`Keeper`](super::Keeper) does that goes by it at `now` by the system clock, and by `known`
-/// where a date is yet to come. All words begin with the path. A disk that hangs holds up whoever calls.
+/// where that is behind. All words begin with the path. A disk that hangs holds up whoever calls.
 pub fn look(path: &Path, now: Utc, known: &KnownTime) -> Look {
-    match usable(path, now.max(known.floor())) {
+    let now = now.max(known.floor());
+    match usable(path, now) {
         Ok(Some((list, _))) => {
             let text = format!("{}: {}", path.display(), words(&list, now));
             if has_expired(&list, now) {

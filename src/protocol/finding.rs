@@ -10,7 +10,7 @@
 
 use crate::engine::time::{Span, Utc};
 use crate::protocol::header::Fields;
-use crate::protocol::kind::Kind;
+use crate::protocol::kind::{Kind, Reading};
 use crate::protocol::plausible::Plausible;
 use crate::protocol::refusal::{Refusal, is_html};
 use crate::protocol::request::Request;
@@ -132,22 +132,23 @@ impl Finding {
         judged
     }
 
-    /// What follows from the kind that a reply is a good one of and the time it tells, if any; `came` if it is a reply at all.
+    /// What follows from the kind that a reply is a good one of and what it says, if any; `came` if it is a reply at all.
     fn go_on(
         &mut self,
-        found: Option<(Kind, Utc)>,
+        found: Option<(Kind, Reading)>,
         came: bool,
         is_verified: bool,
     ) -> Result<Option<Kind>, Undecided> {
         if let Some((kind, first)) = self.first {
-            let goes_on = found.is_some_and(|(again, time)| again == kind && time > first);
+            let goes_on =
+                found.is_some_and(|(again, reading)| again == kind && time(&reading) > first);
             return goes_on.then_some(Some(kind)).ok_or(Undecided::Still);
         }
         match (found, self.question.next()) {
             // For a date no question is left; no page has one that stands still by itself.
-            (Some((kind, _)), next) if kind.echoes() || next.is_none() => Ok(Some(kind)),
-            (Some(_), _) => {
-                self.first = found;
+            (Some((kind, reading)), next) if reading.echoes || next.is_none() => Ok(Some(kind)),
+            (Some((kind, reading)), _) => {
+                self.first = Some((kind, time(&reading)));
                 Ok(None)
             }
             // Everybody on the way can send a date.
@@ -173,7 +174,12 @@ impl Undecided {
     }
 }
 
-/// The first of `kinds` that a reply is a good one of, and the time it tells; none if it is plainly of none of them. Fails where it
+/// The time that a reply tells.
+fn time(reading: &Reading) -> Utc {
+    reading.server.departed_after
+}
+
+/// The first of `kinds` that a reply is a good one of, and what it says; none if it is plainly of none of them. Fails where it
 /// may be a bad reply of one of them.
 fn could_be(
     kinds: &[Kind],
@@ -181,10 +187,10 @@ fn could_be(
     fields: &Fields<'_>,
     body: &[u8],
     plausible: &Plausible,
-) -> Result<Option<(Kind, Utc)>, Refusal> {
+) -> Result<Option<(Kind, Reading)>, Refusal> {
     for kind in kinds {
         match kind.read(request, fields, body, Rounding::Unknown, plausible) {
-            Ok(reading) => return Ok(Some((*kind, reading.server.departed_after))),
+            Ok(reading) => return Ok(Some((*kind, reading))),
             Err(refusal) if is_another_kinds(&refusal) => {}
             Err(refusal) => return Err(refusal),
         }

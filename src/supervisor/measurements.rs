@@ -66,12 +66,17 @@ impl Measurements {
             known: Known::default(),
             budget: Budget::at_home(),
         };
-        log.start(path, now);
+        log.begin(path, now);
+        let boot = log.boot.as_str().into();
+        log.add(&Item::Start { boot, raw: now });
+        // A replay of a log of more starts in one boot must not go on with what it had before.
+        let why = line::START.into();
+        log.add(&Item::Reset { raw: now, why });
         log
     }
 
-    fn start(&mut self, path: Option<&Path>, now: Raw) {
-        self.held.clear();
+    /// From now on all goes into this file.
+    fn begin(&mut self, path: Option<&Path>, now: Raw) {
         self.file = path.and_then(|path| {
             let started = Appender::start(path);
             if let Err(error) = &started
@@ -82,12 +87,6 @@ impl Measurements {
             }
             started.ok()
         });
-        let boot = self.boot.as_str().into();
-        self.add(&Item::Start { boot, raw: now });
-        // A replay of a log of more starts in one boot must not go on with what it had before.
-        let why = line::START.into();
-        self.add(&Item::Reset { raw: now, why });
-        self.add_lines(self.known.lines(now));
     }
 
     /// Takes in an exchange that goes to the engine; `offset` has been added to its stamps.
@@ -165,10 +164,12 @@ impl Measurements {
         self.write(None);
         self.known.kinds.retain(|name, _| !anew.contains(&&**name));
         if self.file.as_ref().map(Appender::path) != path {
-            self.start(path, now);
-            return;
+            // The daemon goes on, in another file.
+            self.begin(path, now);
+            self.add_lines(self.continued(now));
+        } else {
+            self.reopen(now);
         }
-        self.reopen(now);
         let anew = anew.iter().map(|name| (*name).into()).collect();
         self.add(&Item::Reload { raw: now, anew });
     }
@@ -186,10 +187,15 @@ impl Measurements {
     fn reopen(&mut self, now: Raw) {
         self.reopen = now + REOPEN;
         if let Some(file) = &self.file {
-            let boot = self.boot.as_str().into();
-            let continued = Item::Continued { boot, raw: now }.line();
-            file.reopen(continued.unwrap_or_default() + &self.known.lines(now));
+            file.reopen(self.continued(now));
         }
+    }
+
+    /// What a file begins with in the midst of a run.
+    fn continued(&self, now: Raw) -> String {
+        let boot = self.boot.as_str().into();
+        let continued = Item::Continued { boot, raw: now }.line();
+        continued.unwrap_or_default() + &self.known.lines(now)
     }
 
     /// Writes what is held, in the order of `received`; `late` if it belongs to a cycle that ends only then.

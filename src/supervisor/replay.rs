@@ -23,6 +23,9 @@ const MOST_STRANGERS: usize = 64;
 
 const TICK: Span = Span::from_nanos(1);
 
+/// How much earlier an exchange may be than one above it: a poller that had no turn for a while reports late.
+const BACKWARDS: Span = Span::from_secs(60);
+
 /// The end of a cycle goes to it.
 pub type Show<'a> = dyn FnMut(&Snapshot) + 'a;
 
@@ -41,6 +44,10 @@ pub struct Replay {
     shows_all: bool,
     /// None before the first line that has a time.
     run: Option<Run>,
+    /// When the newest exchange of this boot was received.
+    newest: Option<Raw>,
+    /// How many cycles ended in earlier runs.
+    ended: u64,
     strangers: BTreeSet<String>,
     strange: u64,
 }
@@ -48,6 +55,9 @@ pub struct Replay {
 /// From a start on, in one boot.
 struct Run {
     engine: Engine,
+    cycle: Span,
+    /// How many cycles have ended, those that were left out among them.
+    ended: u64,
     boot: Option<String>,
     /// The cycle that is due ends only then.
     late: Option<Raw>,
@@ -88,6 +98,8 @@ impl Replay {
             next_id: config.sources.len() as u64,
             shows_all,
             run: None,
+            newest: None,
+            ended: 0,
             strangers: BTreeSet::new(),
             strange: 0,
         }
@@ -97,8 +109,13 @@ impl Replay {
     pub fn take(&mut self, line: &[u8], show: &mut Show<'_>) -> Result<(), BadLine> {
         match Item::read(line)? {
             Item::Exchange(source, exchange) => self.exchange(&source, exchange, show)?,
-            Item::Start { boot, raw } | Item::Continued { boot, raw } => {
-                self.start(&boot, raw, show);
+            Item::Start { boot, raw } => self.start(&boot, raw, show)?,
+            Item::Continued { boot, raw } => {
+                // What stands above it without a beginning was cut off by who copied the file and emptied it.
+                if let Some(run) = self.run.as_mut().filter(|run| run.boot.is_none()) {
+                    run.boot = Some(boot.to_string());
+                }
+                self.start(&boot, raw, show)?;
             }
             Item::Reset { raw, why } => self.reset(raw, &why, show),
             Item::Reload { raw, anew } => {
@@ -138,6 +155,11 @@ impl Replay {
         }
     }
 
+    /// How many cycles have ended by now, also those that were not shown.
+    pub fn cycles(&self) -> u64 {
+        self.ended + self.run.as_ref().map_or(0, |run| run.ended)
+    }
+
     /// What was passed over, if anything was.
     pub fn strangers(&self) -> Option<Strangers<'_>> {
         (self.strange > 0).then_some(Strangers {
@@ -163,6 +185,9 @@ impl Replay {
         exchange: Exchange,
         show: &mut Show<'_>,
     ) -> Result<(), BadLine> {
+        let received = exchange.received();
+        is_in_order(self.newest, received)?;
+        self.newest = self.newest.max(Some(received));
         let Some(&(place, offset)) = self.sources.get(source) else {
             self.strange += 1;
             if self.strangers.len() < MOST_STRANGERS && !self.strangers.contains(source) {
@@ -175,7 +200,6 @@ impl Replay {
         }
         let exchange = moved(&exchange, offset)?;
         let id = self.settings.sources[place].id;
-        let received = exchange.received();
         let before = received - TICK;
         self.run(before).has_stopped = false;
         let run = self.advance(before, show);
@@ -185,9 +209,14 @@ impl Replay {
         Ok(())
     }
 
-    fn start(&mut self, boot: &str, raw: Raw, show: &mut Show<'_>) {
+    fn start(&mut self, boot: &str, raw: Raw, show: &mut Show<'_>) -> Result<(), BadLine> {
+        // Where the kernel names no boot, all are called alike.
+        if boot.is_empty() {
+            self.newest = None;
+        }
         if let Some(run) = &mut self.run {
             if run.boot.as_deref() == Some(boot) {
+                is_in_order(self.newest, raw)?;
                 run.advance(raw, self.shows_all, show);
                 if run.has_stopped {
                     let cycle = self.settings.cycle.as_nanos().max(1);
@@ -195,13 +224,24 @@ impl Replay {
                     run.late = Some(raw - passed + self.settings.cycle);
                     run.has_stopped = false;
                 }
-                return;
+                return Ok(());
             }
             run.finish(self.shows_all, show);
         }
-        let mut run = Run::new(self.settings.clone(), raw);
-        run.boot = Some(boot.to_owned());
-        self.run = Some(run);
+        self.newest = None;
+        self.begin(Some(boot.to_owned()), raw);
+        Ok(())
+    }
+
+    /// Goes on without history.
+    fn begin(&mut self, boot: Option<String>, now: Raw) {
+        let run = Run {
+            boot,
+            ..Run::new(self.settings.clone(), now)
+        };
+        if let Some(before) = self.run.replace(run) {
+            self.ended += before.ended;
+        }
     }
 
     fn reset(&mut self, raw: Raw, why: &str, show: &mut Show<'_>) {
@@ -210,10 +250,7 @@ impl Replay {
         let run = self.advance(raw - TICK, show);
         if why == START {
             let boot = run.boot.take();
-            self.run = Some(Run {
-                boot,
-                ..Run::new(self.settings.clone(), raw)
-            });
+            self.begin(boot, raw);
         } else {
             run.engine.forget(raw);
         }
@@ -260,6 +297,8 @@ impl Replay {
 impl Run {
     fn new(settings: Settings, now: Raw) -> Self {
         Self {
+            cycle: settings.cycle,
+            ended: 0,
             engine: Engine::new(settings, now),
             boot: None,
             late: None,
@@ -292,6 +331,7 @@ impl Run {
                 return;
             };
             self.late = None;
+            self.ended += 1 + whole_cycles(snapshot.at - due, self.cycle);
             self.news = self.news.filter(|newest| *newest > snapshot.at);
             self.is_silent = self.news.is_none() && is_silent(&snapshot);
             show(&snapshot);
@@ -311,6 +351,22 @@ impl Run {
             }
         }
     }
+}
+
+/// Whether this may follow upon the newest exchange above it: what an older file has behind a newer one would be passed over
+/// without a word.
+fn is_in_order(newest: Option<Raw>, raw: Raw) -> Result<(), BadLine> {
+    match newest.map(|newest| newest - raw) {
+        Some(back) if back > BACKWARDS => Err(BadLine::Backwards(back)),
+        _ => Ok(()),
+    }
+}
+
+/// How many cycles ended up to the end of one, this much later than one was due; that may have been late, within its cycle.
+fn whole_cycles(later: Span, cycle: Span) -> u64 {
+    let cycle = cycle.as_nanos().max(1);
+    let up = later.as_nanos().saturating_add(cycle - 1);
+    u64::try_from(up / cycle).unwrap_or(0)
 }
 
 /// Whether no source can be of use before it answers again, and none is remembered as a survivor: then the next cycle is as this one,

@@ -199,8 +199,15 @@ fn a_line_that_is_bad_or_cut_off_is_told_with_its_number_after_what_stands_befor
                 "4: not JSON (column 2); is this a record of [log] measurements?",
             ),
             (&reply("one", 12_000_000_000)[..70], "(the line is cut off)"),
+            ("\n", "4: the line is empty\n"),
+            ("\x1f\u{8b}", "4: compressed; have zcat -f read it"),
         ] {
-            fs::write(LOG, good.clone() + &reply("one", 11_500_000_000) + bad).expect("room");
+            let bad: Vec<u8> = bad.chars().map(|letter| letter as u8).collect();
+            let lines = good.clone() + &reply("one", 11_500_000_000);
+            fs::write(LOG, [lines.as_bytes(), &bad].concat()).expect("room");
+            let output = replay(&["--config", config, "--summary", LOG]);
+            let table = String::from_utf8_lossy(&output.stdout);
+            assert!(table.starts_with("Decisions       : "), "{output:?}");
             let output = replay(&["--config", config, LOG]);
             assert_eq!(output.status.code(), Some(1), "{output:?}");
             let told = String::from_utf8_lossy(&output.stderr);
@@ -212,6 +219,44 @@ fn a_line_that_is_bad_or_cut_off_is_told_with_its_number_after_what_stands_befor
                 "{output:?}"
             );
         }
+    });
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_no_line_is_called_cut_off() {
+    sandbox::run(|| {
+        let config = configuration(&[("one", "http://127.0.0.1:9/", "")]);
+        let config = webntpd::write_configuration(Path::new(DIR), &config);
+        let output = replay(&["--config", config.to_str().expect("a plain name"), DIR]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let told = String::from_utf8_lossy(&output.stderr);
+        let expected = format!("webntp: {DIR}:1: cannot be read: Is a directory (os error 21)\n");
+        assert_eq!(told, expected);
+    });
+}
+
+#[test]
+fn no_name_in_a_log_reaches_the_terminal_as_it_is() {
+    sandbox::run(|| {
+        let config = configuration(&[("one", "http://127.0.0.1:9/", "")]);
+        let config = webntpd::write_configuration(Path::new(DIR), &config);
+        let config = config.to_str().expect("a plain name");
+        let long = "x".repeat(40);
+        for (name, shown) in [
+            (r"\u001b[31m\nred", r"\u{1b}[31m\nred"),
+            (&long, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…"),
+        ] {
+            fs::write(LOG, reply(name, 10_200_000_000)).expect("room");
+            let told = replay(&["--config", config, LOG]).stderr;
+            let told = String::from_utf8_lossy(&told);
+            let expected = format!("1 of 1 lines, of source {shown}\n");
+            assert!(told.ends_with(&expected), "{told}");
+        }
+        let leap = reply("one", 10_200_000_000).replace("none", r"\u001b[31m");
+        fs::write(LOG, leap).expect("room");
+        let told = replay(&["--config", config, LOG]).stderr;
+        let told = String::from_utf8_lossy(&told);
+        assert!(told.contains(r"`\u{1b}[31m`"), "{told}");
     });
 }
 

@@ -2,16 +2,13 @@
 
 use crate::config::Config;
 use crate::engine::snapshot::{Decision, Snapshot, Tally};
-use crate::engine::time::{Raw, Span};
 use std::fmt;
 use unicode_width::UnicodeWidthStr;
 
 /// What is counted.
 pub(super) struct Summary {
-    cycle: Span,
-    first: Option<Raw>,
-    last: Option<Raw>,
-    cycles: i64,
+    /// How many cycles there were, told at the end.
+    cycles: u64,
     decisions: i64,
     jitter: Range,
     width: Range,
@@ -68,9 +65,6 @@ impl Summary {
             ..Source::default()
         };
         Self {
-            cycle: config.cycle,
-            first: None,
-            last: None,
             cycles: 0,
             decisions: 0,
             jitter: Range::default(),
@@ -81,12 +75,6 @@ impl Summary {
     }
 
     pub(super) fn take(&mut self, snapshot: &Snapshot) {
-        // Cycles that were left out decided nothing; another boot begins anew.
-        let since = self.last.map_or(Span::ZERO, |last| snapshot.at - last);
-        let passed = since.as_nanos() / self.cycle.as_nanos().max(1);
-        self.cycles = self.cycles.saturating_add(passed.max(1));
-        self.first.get_or_insert(snapshot.at);
-        self.last = Some(snapshot.at);
         let Ok(decision) = &snapshot.outcome else {
             return;
         };
@@ -96,6 +84,11 @@ impl Summary {
             source.best += i64::from(view.tally == Tally::Best);
             source.falseticker += i64::from(view.tally == Tally::Falseticker);
         }
+    }
+
+    /// So many cycles ended, those in which nothing was decided among them.
+    pub(super) fn end(&mut self, cycles: u64) {
+        self.cycles = cycles;
     }
 
     fn decided(&mut self, decision: &Decision) {

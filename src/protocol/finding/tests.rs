@@ -129,6 +129,11 @@ fn a_number_that_stands_still_is_no_time() {
         (vec![no()], came(&[("X-Time", b"1893456001285")], "")),
         (vec![no()], text(&format!(r#"{{"id":"h","time":{STAMP}}}"#))),
         (vec![no(), no()], well_known()),
+        // An echo of nothing names no question.
+        (
+            vec![],
+            text(&format!(r#"{{"id":"h","it":0,"st":{STAMP}}}"#)),
+        ),
     ] {
         let asked = || {
             let mut finding = Finding::default();

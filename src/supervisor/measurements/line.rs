@@ -8,6 +8,7 @@ use crate::engine::exchange::{Exchange, Impossible};
 use crate::engine::leap::{Leap, List};
 use crate::engine::time::{Rate, Raw, Span, Utc};
 use crate::protocol::kind;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -104,6 +105,15 @@ pub enum BadLine {
     /// A member of the event that is a measure of doubt is zero or less.
     #[error("`{0}` is not above zero")]
     NotPositive(&'static str),
+    /// It is this much earlier than a line above it, by the raw clock of one boot.
+    #[error(
+        "{} s earlier than a line above it; put older files before newer ones",
+        .0.as_nanos() / 1_000_000_000
+    )]
+    Backwards(Span),
+    /// Nothing stands in it.
+    #[error("the line is empty")]
+    Empty,
     /// The stamps cannot be one exchange.
     #[error("{0}")]
     Impossible(#[from] Impossible),
@@ -129,6 +139,9 @@ struct Measured<'a> {
     received: i64,
     #[serde(default)]
     leap: Option<Warning>,
+    /// With one it is something else, whatever members it has in common.
+    #[serde(default, skip_serializing)]
+    event: Option<IgnoredAny>,
 }
 
 /// Anything else.
@@ -165,7 +178,7 @@ struct Told<'a> {
 struct Kind<'a> {
     #[serde(borrow)]
     event: Option<Cow<'a, str>>,
-    source: Option<serde::de::IgnoredAny>,
+    source: Option<IgnoredAny>,
 }
 
 impl From<Leap> for Warning {
@@ -191,8 +204,14 @@ impl From<Warning> for Leap {
 impl<'a> Item<'a> {
     /// Reads a line, with or without its end.
     pub fn read(line: &'a [u8]) -> Result<Self, BadLine> {
+        let line = line.trim_ascii_end();
+        if line.is_empty() {
+            return Err(BadLine::Empty);
+        }
         // Nearly all lines are exchanges. What else it is, and what is wrong, is found out when it is none.
-        if let Ok(measured) = serde_json::from_slice::<Measured<'a>>(line) {
+        if let Ok(measured) = serde_json::from_slice::<Measured<'a>>(line)
+            && measured.event.is_none()
+        {
             return measured.item();
         }
         let kind: Kind<'a> = serde_json::from_slice(line)?;
@@ -225,6 +244,7 @@ impl<'a> Item<'a> {
                     departed_after: exchange.departed_after().as_nanos(),
                     received: exchange.received().as_nanos(),
                     leap: exchange.leap().map(Warning::from),
+                    event: None,
                 });
             }
             Self::Start { boot, raw } => Told {
@@ -424,6 +444,8 @@ mod tests {
             read(r#"{"event":"eclipse","raw":"noon"}"#),
             Ok(Item::Unknown)
         );
+        let refused = LINE.replace('{', r#"{"event":"refused","#);
+        assert_eq!(read(&refused), Ok(Item::Unknown), "no reply that was used");
         assert_eq!(
             read(r#"{"event":"protocol","raw":7,"source":"tokyo","protocol":"sundial"}"#),
             Ok(Item::Unknown)
@@ -435,7 +457,8 @@ mod tests {
     #[test]
     fn a_bad_line_says_what_is_wrong() {
         for (line, what) in [
-            ("", "EOF"),
+            ("", "the line is empty"),
+            ("\r\n", "the line is empty"),
             ("[]", "column"),
             ("{}", "neither a source nor an event"),
             (r#"{"source":"tokyo"}"#, "missing field `sent`"),

@@ -164,7 +164,10 @@ fn a_file_that_goes_on_after_another_one_of_the_same_boot_loses_nothing() {
     assert!(seconds(&next).is_empty());
     let other = next.replace("one", "two");
     assert_eq!(seconds(&[&*begin, &*other].concat()), [32]);
-    assert_eq!(seconds(&(next + &reply("a", 41))), [48]);
+    assert_eq!(seconds(&(next.clone() + &reply("a", 41))), [48]);
+    // What was written before anybody noticed that the file had been emptied.
+    let headless = reply("a", 20) + &reply("b", 20);
+    assert_eq!(seconds(&(headless + &next)), [32, 48]);
 }
 
 #[test]
@@ -422,4 +425,74 @@ fn no_times_however_absurd_break_it() {
         }
     }
     replay.finish(&mut |_| {});
+}
+
+/// The first line that is bad, counted from one, and what is said of it.
+fn bad(log: &str) -> Option<(usize, String)> {
+    let config = configuration(&["a", "b", "c"]);
+    let mut replay = Replay::new(&config, false);
+    let taken = log
+        .lines()
+        .map(|line| replay.take(line.as_bytes(), &mut |_| {}));
+    let mut numbered = (1..).zip(taken);
+    numbered.find_map(|(number, taken)| Some((number, taken.err()?.to_string())))
+}
+
+#[test]
+fn an_older_file_behind_a_newer_one_is_a_bad_line() {
+    let older = event("start", 5) + &event("reset", 5).replace("suspend", "start");
+    let older = older + &reply("a", 20) + &reply("b", 20);
+    let newer = event("continued", 500) + &reply("c", 510);
+    assert_eq!(bad(&(older.clone() + &newer)), None);
+    let told =
+        |by| format!("{by} s earlier than a line above it; put older files before newer ones");
+    assert_eq!(bad(&(newer.clone() + &older)), Some((3, told(505))));
+    // As it is where more than one file was begun in the midst.
+    let between = event("continued", 100) + &reply("a", 110);
+    assert_eq!(bad(&(newer.clone() + &between)), Some((3, told(410))));
+    // One that was cut off in front; and it does not matter whose replies they are.
+    assert_eq!(
+        bad(&(newer.clone() + &reply("z", 20))),
+        Some((3, told(490)))
+    );
+    let strange = reply("z", 510) + &reply("a", 20);
+    assert_eq!(bad(&strange), Some((2, told(490))));
+    // What was looked at late, another boot, and boots that have no names.
+    assert_eq!(bad(&(newer.clone() + &reply("a", 450))), None);
+    let other = older.replace("one", "two");
+    assert_eq!(bad(&(newer.clone() + &other)), None);
+    let [newer, older] = [newer, older].map(|log| log.replace("\"one\"", "\"\""));
+    assert_eq!(bad(&(newer + &older)), None);
+}
+
+#[test]
+fn all_cycles_in_which_there_was_a_daemon_are_counted_also_those_left_out() {
+    let config = configuration(&["a", "b", "c"]);
+    let counted = |shows_all, log: &str| {
+        let (mut replay, mut shown) = (Replay::new(&config, shows_all), 0);
+        for line in log.lines() {
+            replay
+                .take(line.as_bytes(), &mut |_| shown += 1)
+                .expect(line);
+        }
+        replay.finish(&mut |_| shown += 1);
+        (replay.cycles(), shown)
+    };
+    let run = |boot: &str, begin: i64| {
+        let start = event("start", begin) + &event("reset", begin).replace("suspend", "start");
+        let replies = [20, 20_000, 21_000].map(|second| reply("a", begin + second));
+        let silent = event("cycle", begin + 30_000) + &event("late", begin + 40_003);
+        let silent = silent + &event("cycle", begin + 59_990);
+        let late = event("late", begin + 60_003) + &reply("b", begin + 60_001);
+        let late = silent + &late + &event("stop", begin + 90_000);
+        let log = start + &replies.concat() + &late;
+        log.replace("one", boot)
+    };
+    // It did not run for a long time; the clock of the other boot is as far as it will.
+    let log = patchy() + &run("one", 200_000) + &run("two", 400_000) + &reply("c", 490_020);
+    let (all, shown) = counted(true, &log);
+    assert_eq!(all, shown);
+    let (some, fewer) = counted(false, &log);
+    assert_eq!(some, all);
+    assert!(fewer < shown, "{fewer} of {shown}");
 }

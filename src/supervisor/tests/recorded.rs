@@ -19,11 +19,20 @@ fn sources(again: bool) -> Config {
 }
 
 #[tokio::test]
-async fn a_file_that_begins_after_another_was_renamed_replays_by_itself() {
-    let name = format!("webntpd-recorded-{}", std::process::id());
+async fn a_file_that_begins_after_another_was_renamed_replays_by_itself_and_behind_it() {
+    replays_by_itself_and_behind_the_first("renamed", true).await;
+}
+
+#[tokio::test]
+async fn a_file_that_begins_since_another_is_configured_replays_by_itself_and_behind_the_first() {
+    replays_by_itself_and_behind_the_first("moved", false).await;
+}
+
+async fn replays_by_itself_and_behind_the_first(name: &str, is_renamed: bool) {
+    let name = format!("webntpd-recorded-{name}-{}", std::process::id());
     let directory = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&directory).expect("a directory");
-    let path = directory.join("log");
+    let (path, first) = (directory.join("log"), directory.join("first"));
     // The decisions lean on a rate that no exchange shows, and warn by a list.
     let kept = state::State {
         time: Utc::from_secs(1_700_000_000),
@@ -45,7 +54,8 @@ async fn a_file_that_begins_after_another_was_renamed_replays_by_itself() {
     }
     let configured = |again| {
         let mut config = sources(again);
-        config.log.measurements = Some(path.clone());
+        let is_first = !is_renamed && !again;
+        config.log.measurements = Some(if is_first { &first } else { &path }.clone());
         config.state.directory = Some(directory.clone());
         config
     };
@@ -65,7 +75,9 @@ async fn a_file_that_begins_after_another_was_renamed_replays_by_itself() {
     };
     running.wait(warns).await;
 
-    std::fs::rename(&path, path.with_extension("1")).expect("it is ours");
+    if is_renamed {
+        std::fs::rename(&path, &first).expect("it is ours");
+    }
     running.stage().reload = Some(Ok(configured(true)));
     let reload = running.commands.send(Command::Reload).await;
     reload.expect("it runs");
@@ -83,11 +95,17 @@ async fn a_file_that_begins_after_another_was_renamed_replays_by_itself() {
     running.stop().await;
 
     let text = std::fs::read_to_string(&path).expect("it was begun");
-    let first = text.lines().next().expect("it is not empty");
-    assert!(first.starts_with("{\"event\":\"continued\""), "{text}");
-    let replayed = replayed(&configured(true), &path);
+    let begin = text.lines().next().expect("it is not empty");
+    assert!(begin.starts_with("{\"event\":\"continued\""), "{text}");
     let decided = decided();
     assert!(decided[0].1.contains("\"leap\":\"insert\""), "{decided:?}");
-    assert_eq!(replayed, decided);
+    assert_eq!(replayed(&configured(true), &path), decided);
+    let both = std::fs::read_to_string(&first).expect("it was begun") + &text;
+    std::fs::write(&first, both).expect("it is ours");
+    let all = replayed(&configured(true), &first);
+    assert!(
+        all.len() > decided.len() && all.ends_with(&decided),
+        "{all:?}"
+    );
     std::fs::remove_dir_all(directory).expect("it is ours");
 }

@@ -80,3 +80,35 @@ fn honest_sources_that_were_doubted_are_believed_again_though_liars_had_the_majo
         tallies(&last)
     );
 }
+
+#[test]
+fn what_all_lean_on_convicts_nobody_who_knows_better() {
+    let known = Prior {
+        rate: Rate::from_ppm(30),
+        sigma: Rate::from_ppm(1),
+    };
+    for (prior, ppm) in [
+        (Prior::default(), 60),
+        (Prior::default(), -100),
+        (known, 34),
+        (known, 45),
+    ] {
+        let mut engine = engine_of(&["near", "far", "far too"]);
+        engine.remember_rate(prior);
+        for seconds in (16..3_200).step_by(16) {
+            for k in 0..3 {
+                let (way, factor) = if k == 0 { (200, 1) } else { (20_000, 30) };
+                let ways = [k, k + 3].map(|k| way + factor * queue(seconds, k) / 10);
+                let report = reply(seconds - 4, ways, ppm * (seconds - 4));
+                engine.report(SourceId(k as u64), report);
+            }
+            let snapshot = engine.cycle(at(seconds)).expect("a cycle ends");
+            let near = &snapshot.sources[0];
+            assert!(
+                near.tally.survives(),
+                "{:?} at {seconds} s, {ppm} ppm",
+                near.reason
+            );
+        }
+    }
+}

@@ -59,10 +59,14 @@ pub struct Seen<'a> {
     pub rate: f64,
     /// One sigma of it.
     pub sigma: f64,
+    /// By how much it may differ further, and in which direction.
+    pub further: f64,
     /// Whether it was found to creep.
     pub doubted: bool,
-    /// Whether it is asked about others, and is no matter of judgement itself: it tells whole seconds only.
+    /// Whether it is asked about others, and is no matter of judgement itself: it tells whole seconds only, or its time is wrong.
     pub only_a_word: bool,
+    /// Whether its time is wrong and it was found to creep, so that it is only judged, by the surest of the others.
+    pub only_judged: bool,
     /// Whether the operator wants it kept.
     pub prefer: bool,
 }
@@ -79,12 +83,18 @@ pub struct Creeping {
 /// For each truechimer, whether it is not heard since it does not see the rate that most operators see. Each operator has one word,
 /// that of its surest source, and whoever knows the rate hardly at all allows any, as do those of the `operators` in all that are not
 /// among `seen`. When there is no rate that most see (of two nobody knows which one is right), who was found to creep before is still
-/// not heard, not even if nobody else is there.
+/// not heard, not even if nobody else is there. Who was, and whose time is wrong now, is found to do so again as long as the surest of
+/// the others sees another rate: those who know little of the rate would let it, and in an hour it would be a judge again.
 pub fn creeping(seen: &[Seen], operators: usize) -> Vec<Option<Creeping>> {
-    let words = surest(seen, |seen| seen.operator, |seen| seen.sigma);
-    let likely = |seen: &Seen| {
+    let asked: Vec<Seen> = seen.iter().filter(|it| !it.only_judged).copied().collect();
+    let words = surest(&asked, |seen| seen.operator, |seen| seen.sigma);
+    let about = |seen: &Seen| {
         let margin = RATE_SIGMAS * seen.sigma + RATE_SLACK / 2.0;
         Likely::about(seen.rate, margin)
+    };
+    let likely = |seen: &Seen| Likely {
+        lo: about(seen).lo + seen.further.min(0.0),
+        hi: about(seen).hi + seen.further.max(0.0),
     };
     let agreed = |has_word: &dyn Fn(&Seen) -> bool| {
         let words_that_count = words.iter().filter(|seen| has_word(seen));
@@ -107,11 +117,16 @@ pub fn creeping(seen: &[Seen], operators: usize) -> Vec<Option<Creeping>> {
     let trusted = judged.filter(|seen| !seen.doubted && agrees(seen));
     let reference = trusted.min_by(|a, b| a.sigma.total_cmp(&b.sigma));
     // Those that have only a word do not convict all others.
-    let is_possible = |seen: &Seen| reference.is_none() || agrees(seen);
+    let is_possible = |seen: &Seen| {
+        reference.is_none_or(|reference| {
+            let is_as_sure = !seen.only_judged || likely(seen).overlaps(&about(reference));
+            agrees(seen) && is_as_sure
+        })
+    };
     let has_regained = |seen: &Seen| {
         reference.is_some_and(|reference| {
             seen.sigma.hypot(reference.sigma) <= RATE_REGAINED
-                && likely(seen).overlaps(&likely(reference))
+                && about(seen).overlaps(&about(reference))
         })
     };
     let is_heard =
@@ -287,8 +302,10 @@ mod tests {
             operator,
             rate: ppm * 1e-6,
             sigma: sigma_ppm * 1e-6,
+            further: 0.0,
             doubted: false,
             only_a_word: false,
+            only_judged: false,
             prefer: false,
         }
     }
@@ -434,6 +451,44 @@ mod tests {
         // Nor are two of three that are heard, of five in all.
         let of_five = creeping(&[a, b, c], 5);
         assert!(of_five.iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn whose_time_is_wrong_stays_doubted_until_it_shows_the_rate_of_the_surest() {
+        // By the other, which knows little, anything would be possible.
+        let (sure, vague) = (seen("a", 12.0, 0.1), seen("b", 14.0, 8.0));
+        let found = |ppm| {
+            let wrong = Seen {
+                only_judged: true,
+                ..doubted(seen("c", ppm, 0.3))
+            };
+            creeping(&[sure, vague, wrong], 3)[2].map(|creeping| creeping.found)
+        };
+        assert_eq!(found(17.0), Some(true));
+        assert_eq!(found(12.2), None);
+        // It is not asked.
+        let liar = |operator| Seen {
+            only_judged: true,
+            ..doubted(seen(operator, 32.0, 0.1))
+        };
+        let all = [sure, liar("c"), liar("d")];
+        assert!(creeping(&all, 3)[0].is_none());
+    }
+
+    #[test]
+    fn who_may_be_off_further_on_one_side_contradicts_nobody_there() {
+        let far = |operator, further| Seen {
+            further,
+            ..seen(operator, 12.0, 0.5)
+        };
+        for (further, agrees) in [
+            (0.0, false),
+            (f64::INFINITY, true),
+            (f64::NEG_INFINITY, false),
+        ] {
+            let all = [seen("a", 32.0, 0.5), far("b", further), far("c", further)];
+            assert_eq!(agreeing(&all), [agrees, true, true], "{further}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::bound::{self, Bound, Interval};
 use super::cluster::{self, Likely, Member, Seen};
-use super::estimate::{Estimate, Prior};
+use super::estimate::OwnRate;
 use super::filter::Reading;
 use super::leap::Leap;
 use super::reason::Reason;
@@ -28,9 +28,6 @@ const UNEQUAL_WAYS: f64 = 0.01;
 /// than down; who is led by a liar that is surer than anybody is led by no more than that.
 const CREDIBLE_SIGMAS: f64 = 2.0;
 const UNEQUAL_AT_MOST: f64 = 0.1;
-
-/// What is known beforehand no better than this is true of any oscillator, and says nothing of this one.
-const VAGUE: Rate = Rate::from_ppm(5);
 
 /// The best survivor stays the best until another one's uncertainty is below this part of its own.
 const LOYALTY: f64 = 0.8;
@@ -106,17 +103,11 @@ impl Engine {
         let votes: BTreeSet<&str> = voters.iter().map(|voter| voter.operator).collect();
         let votes = votes.len();
         let selection = select::select(&voters).ok_or(NoDecision::NoMajority { votes })?;
-        let found = selection.objections.iter().zip(&selection.acquitted);
-        for ((k, _), (objection, acquitted)) in candidates.iter().zip(found) {
+        for ((k, _), objection) in candidates.iter().zip(&selection.objections) {
             (verdicts[*k].tally, verdicts[*k].reason) = match objection {
                 None => (Tally::Outlier, Some(Reason::Undecided)),
                 Some(_) => (Tally::Falseticker, *objection),
             };
-            // Where its rate is not looked at, it cannot show that it creeps no more; and as long as it contradicts the majority, an hour
-            // does not make it a judge again, unless it contradicts only what was decided without the doubted ones.
-            if objection.is_some() && !acquitted && verdicts[*k].doubted.is_some() {
-                verdicts[*k].doubted = Some(at);
-            }
         }
         if selection.agreeing < self.needed {
             return Err(NoDecision::TooFewAgreeing {
@@ -208,7 +199,7 @@ impl Engine {
                 verdicts[*k].reason = Some(Reason::WholeSeconds);
             }
         }
-        self.without_creeping(at, voters, &coarse, &mut heard, verdicts);
+        self.without_creeping(at, voters, candidates, &coarse, &mut heard, verdicts);
         if heard.is_empty() {
             heard = coarse;
         }
@@ -252,36 +243,56 @@ impl Engine {
     }
 
     /// Leaves out those that see another rate of the one oscillator than most of the `operators`. The `coarse` have a word in that as
-    /// well: what a server rounds by is off by the same most of the time, so that a few minutes tell the rate.
+    /// well: what a server rounds by is off by the same most of the time, so that a few minutes tell the rate. So have falsetickers: whose
+    /// time is wrong may be one that a minority has put in the wrong. Those of them that are doubted are judged again, lest a doubt pass
+    /// while they creep, or stay when they do not.
     fn without_creeping(
         &self,
         at: Raw,
         operators: usize,
+        candidates: &[(usize, &Reading)],
         coarse: &[(usize, &Reading)],
         heard: &mut Vec<(usize, &Reading)>,
         verdicts: &mut [Verdict],
     ) {
+        let is_wrong = |k: usize| verdicts[k].tally == Tally::Falseticker;
+        let wrong = candidates.iter().copied().filter(|(k, _)| is_wrong(*k));
+        let (judged, words): (Vec<_>, Vec<_>) =
+            wrong.partition(|(k, _)| verdicts[*k].doubted.is_some());
+        let judged: Vec<(usize, &Reading)> = heard.iter().copied().chain(judged).collect();
+        let words = coarse.iter().chain(&words);
         let prior = self.oscillator.prior();
-        let seen: Vec<Seen> = heard
+        let seen: Vec<Seen> = judged
             .iter()
-            .chain(coarse)
-            .map(|(k, reading)| {
-                let (rate, sigma) = seen_by_itself(&reading.estimate, prior);
+            .map(|one| (one, false))
+            .chain(words.map(|one| (one, true)))
+            .map(|((k, reading), only_a_word)| {
+                let OwnRate {
+                    rate,
+                    sigma,
+                    further,
+                } = reading.estimate.own_rate(prior);
                 Seen {
-                    only_a_word: coarse.iter().any(|(other, _)| other == k),
+                    only_a_word,
+                    only_judged: !only_a_word && is_wrong(*k),
                     operator: &self.settings.sources[*k].operator,
                     rate,
                     sigma,
+                    further,
                     doubted: verdicts[*k].doubted.is_some(),
                     prefer: self.settings.sources[*k].prefer,
                 }
             })
             .collect();
-        for ((k, _), creeping) in heard.iter().zip(cluster::creeping(&seen, operators)) {
-            let before = verdicts[*k].doubted;
-            verdicts[*k].doubted =
+        for ((k, _), creeping) in judged.iter().zip(cluster::creeping(&seen, operators)) {
+            let verdict = &mut verdicts[*k];
+            let before = verdict.doubted;
+            verdict.doubted =
                 creeping.and_then(|creeping| if creeping.found { Some(at) } else { before });
-            verdicts[*k].reason = creeping.map(|creeping| match creeping.by {
+            if verdict.tally == Tally::Falseticker {
+                continue;
+            }
+            verdict.reason = creeping.map(|creeping| match creeping.by {
                 Some(by) => Reason::Creeps {
                     by: Rate::from_ppt((by * 1e12).round() as i64),
                 },
@@ -318,22 +329,6 @@ pub(super) fn is_stale(newest: Raw, poll: Span, at: Raw) -> bool {
 fn off_by(reading: &Reading, sigmas: f64, unequal: f64) -> f64 {
     let half_width_s = reading.fit.bound.half_width().as_secs_f64();
     sigmas * reading.estimate.error.as_secs_f64() + unequal * half_width_s
-}
-
-/// The rate that a source has seen by itself, and one sigma of it. All lean on the same `prior`, and whoever knows less is drawn further
-/// towards it: as long as that is about any oscillator, it would set apart those that know less of an unusual one.
-pub(super) fn seen_by_itself(estimate: &Estimate, prior: Prior) -> (f64, f64) {
-    let slope = |rate: Rate| rate.as_ppt() as f64 / 1e12;
-    let (rate, sigma) = (slope(estimate.rate), slope(estimate.rate_error));
-    if prior.sigma <= VAGUE {
-        return (rate, sigma);
-    }
-    let certainty = |sigma: f64| sigma.powi(-2);
-    let (all, before) = (certainty(sigma), certainty(slope(prior.sigma)));
-    // What has hardly seen anything may have been rounded.
-    let own = (all - before).max(before / 1e3);
-    let known = slope(prior.rate);
-    (known + (rate - known) * all / own, own.sqrt().recip())
 }
 
 /// Where the truth is at the farthest, from `base` in seconds, if a source is to be believed at all.

@@ -50,6 +50,16 @@ const LEAST_MISSED_S: f64 = 1e-7;
 /// Age at which an exchange counts 1/e for the jitter (seconds).
 const JITTER_MEMORY_S: f64 = 900.0;
 
+/// One sigma of a prior is at least 1 ppt: it is a guess, whoever made it.
+const LEAST_SIGMA: f64 = 1e-12;
+
+/// So many sigmas from a prior it is found to be wrong.
+const REFUTED: f64 = 2.0;
+
+/// Then an estimate clings to that end of what its windows allow which is the nearest, with a sigma that says only how hard: that of the
+/// prior, by how many of these it is away. Well below that it is the windows that tell.
+const CLINGING: f64 = 0.25;
+
 /// What is known of the oscillator's rate before any exchange. It keeps the first few from being read as a huge rate, and
 /// fades as they become more. It never touches the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +170,44 @@ impl Estimate {
         };
         Some((estimate, detour))
     }
+
+    /// What its own exchanges tell of the rate, without the `prior` on which all sources lean: what they lean on must not count once for
+    /// each of them.
+    pub(super) fn own_rate(&self, prior: Prior) -> OwnRate {
+        let (rate, variance) = (slope(self.rate), slope(self.rate_error).powi(2));
+        let known = slope(prior.sigma).max(LEAST_SIGMA).powi(2);
+        let from_prior = rate - slope(prior.rate);
+        if 2.0 * variance > known {
+            return OwnRate {
+                rate,
+                sigma: f64::INFINITY,
+                further: 0.0,
+            };
+        }
+        let leaning = variance / (known - variance);
+        let is_refuted = from_prior.powi(2) > REFUTED.powi(2) * known;
+        let may_cling = variance * from_prior.powi(2) > (CLINGING * known).powi(2);
+        OwnRate {
+            rate: rate + leaning * from_prior,
+            sigma: (variance * (1.0 + leaning)).sqrt(),
+            further: if is_refuted && may_cling {
+                f64::INFINITY.copysign(from_prior)
+            } else {
+                0.0
+            },
+        }
+    }
+}
+
+/// The rate by the exchanges of one source alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnRate {
+    /// Best guess.
+    pub(super) rate: f64,
+    /// One sigma of it; infinite as long as they tell less than was known before.
+    pub(super) sigma: f64,
+    /// By how much the rate may differ further, and in which direction.
+    pub(super) further: f64,
 }
 
 /// The exchanges by one route, from one change to the next.
@@ -310,8 +358,7 @@ fn tracks(
     };
     let ends = journeys.iter().skip(1).map(|journey| journey.from);
     let ends: Vec<usize> = ends.chain([samples.len()]).collect();
-    // At least 1 ppt: a prior is a guess, whoever made it.
-    let sigma = slope(prior.sigma).max(1e-12);
+    let sigma = slope(prior.sigma).max(LEAST_SIGMA);
     WANDERS.map(|wander| {
         let mut track = Track::new(&first, slope(prior.rate), sigma, wander, routes.first());
         for (k, (journey, end)) in journeys.iter().zip(&ends).enumerate() {
@@ -403,6 +450,46 @@ mod tests {
             rate: Rate::from_ppb(ppb),
             sigma: Rate::from_ppb(sigma_ppb),
         }
+    }
+
+    #[test]
+    fn what_exchanges_tell_of_the_rate_is_told_without_what_was_known_before() {
+        let told = |ppm: f64, sigma_ppm: f64, prior: Prior| {
+            let rate = |ppm: f64| in_ppt(ppm * 1e-6);
+            let estimate = Estimate {
+                theta: Theta::from_nanos(0),
+                rate: rate(ppm),
+                error: Span::ZERO,
+                rate_error: rate(sigma_ppm),
+                jitter: Span::ZERO,
+            };
+            let own = estimate.own_rate(prior);
+            (1e6 * own.rate, 1e6 * own.sigma, own.further)
+        };
+        let is = |(rate, sigma, further): (f64, f64, f64), expected: (f64, f64, f64)| {
+            let is_near = |a: f64, b: f64| a == b || (a - b).abs() < 1e-3;
+            assert!(
+                is_near(rate, expected.0)
+                    && is_near(sigma, expected.1)
+                    && is_near(further, expected.2),
+                "{rate} ± {sigma} {further}"
+            );
+        };
+        // 30 ± 10 and 0 ± 20 ppm together.
+        let together = (24.0, 80f64.sqrt());
+        is(
+            told(together.0, together.1, Prior::default()),
+            (30.0, 10.0, 0.0),
+        );
+        is(told(1.0, 0.01, Prior::default()), (1.0, 0.01, 0.0));
+        is(told(9.0, 15.0, Prior::default()), (9.0, f64::INFINITY, 0.0));
+        // It may cling to what was believed, and be any farther from it.
+        let far = |ppb| prior(ppb, 1_000);
+        let own = |ppb, sigma| told(0.0, sigma, far(ppb)).2;
+        assert_eq!(own(5_000, 0.2), f64::NEG_INFINITY);
+        assert_eq!(own(-5_000, 0.2), f64::INFINITY);
+        assert_eq!(own(-5_000, 0.02), 0.0);
+        assert_eq!(own(-1_500, 0.5), 0.0);
     }
 
     #[test]

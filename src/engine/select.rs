@@ -40,8 +40,6 @@ pub struct Selection {
     /// How fast it may change, likewise; none if not even a majority of ranges has a rate in common. Whole seconds say nothing of it
     /// beside finer ones, unless there are at least as many of them.
     pub rates: Option<Interval<Rate>>,
-    /// For each candidate, whether it is in what most hold when all are asked, doubted or not, by what they tell without a margin.
-    pub acquitted: Vec<bool>,
 }
 
 /// Finds the majority; `None` when no more than half of the votes have a point in common, or when there are two that contradict each
@@ -84,7 +82,6 @@ fn select_by<'a>(
     if 2 * agreeing.len() <= bounds.len() {
         return None;
     }
-    let told = self::majority(&votes(candidates, |candidate| candidate.bound));
     let coarse: Vec<_> = candidates.iter().copied().filter(|it| it.coarse).collect();
     let mostly_coarse = 2 * operators(&coarse) >= bounds.len();
     Some(Selection {
@@ -96,10 +93,6 @@ fn select_by<'a>(
         } else {
             rates
         },
-        acquitted: candidates
-            .iter()
-            .map(|candidate| told.is_some_and(|told| candidate.bound.overlaps(&told)))
-            .collect(),
     })
 }
 

@@ -7,8 +7,7 @@ mod step;
 
 use super::bound::Interval;
 use super::cluster::{Likely, Member};
-use super::decision::{combined, seen_by_itself};
-use super::estimate::Estimate;
+use super::decision::combined;
 use super::leap::{Leap, List};
 use super::reason::Reason;
 use super::select::Selection;
@@ -343,7 +342,6 @@ fn a_decisions_rate_is_one_that_the_majority_allows() {
             lo: Rate::from_ppm(7),
             hi: Rate::from_ppm(9),
         }),
-        acquitted: vec![true],
     };
     let survivors = [(0, &reading, member)];
     let decision = combined(at(16), &survivors, Likely::ANYWHERE, &selection);

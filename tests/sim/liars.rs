@@ -279,6 +279,34 @@ fn two_of_five_that_creep_do_not_lead_two_precise_ones_beside_a_web_server() {
 }
 
 #[test]
+fn three_of_seven_that_creep_find_no_company_among_those_who_know_the_time_less_well() {
+    for ppm in [5, 10] {
+        simulate(
+            &format!("two near, two far, three at {ppm} ppm"),
+            0..2,
+            |random| {
+                let way = |ms| Upstream::honest(Path::of(ms, ms));
+                let mut upstreams = [0.3, 0.3, 80.0, 80.0, 1.0, 1.0, 1.0].map(way).to_vec();
+                for liar in &mut upstreams[4..] {
+                    let lie = Lie::Creeping(Rate::from_ppm(ppm));
+                    lies(liar, 900.0, f64::INFINITY, lie);
+                }
+                // An hour after they were found out nothing has changed.
+                world(1.6, &Habits::usual(random), upstreams, random)
+            },
+            |seen| {
+                let worst = worst(seen.between(600.0, 5_760.0));
+                println!("{:>30} {:.3} ms", "at the worst", 1e3 * worst);
+                assert!(worst < 0.003, "{worst}");
+                let (_, last) = seen.tallies.last().expect("cycles");
+                assert!(last[..2].iter().all(|tally| tally.survives()));
+                assert!(!last[4..].iter().any(|tally| tally.survives()));
+            },
+        );
+    }
+}
+
+#[test]
 fn who_begins_to_creep_after_an_hour_leads_the_offset_by_less_than_two_milliseconds() {
     let name = "three honest, two creep after 1 h";
     lead_little(name, [3, 0], &[20, 20], 3_600.0..5_400.0, 0.002);

@@ -82,35 +82,33 @@ fn honest_sources_that_were_doubted_are_believed_again_though_liars_had_the_majo
 }
 
 #[test]
-fn who_knows_less_of_an_unusual_oscillator_is_not_set_apart_by_what_is_usual() {
-    let ppm = |ppm: f64| Rate::from_ppt((ppm * 1e6) as i64);
-    // What is made of an oscillator at -50 ppm that is seen to so many ppm, by who takes it for 0 ± 20 ppm beforehand.
-    let estimate = |sigma: f64| {
-        let (own, before) = (sigma.powi(-2), 20_f64.powi(-2));
-        Estimate {
-            theta: Theta::from_nanos(0),
-            rate: ppm(-50.0 * own / (own + before)),
-            error: Span::ZERO,
-            rate_error: ppm((own + before).sqrt().recip()),
-            jitter: Span::ZERO,
-        }
-    };
-    for sigma in [0.5, 4.0, 20.0] {
-        let (rate, own) = seen_by_itself(&estimate(sigma), Prior::default());
-        assert!((rate + 50e-6).abs() < 1e-9, "{sigma}: {rate}");
-        assert!((own - sigma * 1e-6).abs() < 1e-9, "{sigma}: {own}");
-    }
-    let nothing = Estimate {
-        rate: ppm(0.0),
-        rate_error: ppm(20.0),
-        ..estimate(4.0)
-    };
-    assert!(seen_by_itself(&nothing, Prior::default()).1 > 500e-6);
-    // Nobody is drawn anywhere by what is known of this very oscillator.
+fn what_all_lean_on_convicts_nobody_who_knows_better() {
     let known = Prior {
-        rate: Rate::from_ppm(-50),
+        rate: Rate::from_ppm(30),
         sigma: Rate::from_ppm(1),
     };
-    let (rate, sigma) = seen_by_itself(&estimate(0.5), known);
-    assert!((rate + 49.97e-6).abs() < 1e-8 && (sigma - 0.5e-6).abs() < 1e-8);
+    for (prior, ppm) in [
+        (Prior::default(), 60),
+        (Prior::default(), -100),
+        (known, 34),
+        (known, 45),
+    ] {
+        let mut engine = engine_of(&["near", "far", "far too"]);
+        engine.remember_rate(prior);
+        for seconds in (16..3_200).step_by(16) {
+            for k in 0..3 {
+                let (way, factor) = if k == 0 { (200, 1) } else { (20_000, 30) };
+                let ways = [k, k + 3].map(|k| way + factor * queue(seconds, k) / 10);
+                let report = reply(seconds - 4, ways, ppm * (seconds - 4));
+                engine.report(SourceId(k as u64), report);
+            }
+            let snapshot = engine.cycle(at(seconds)).expect("a cycle ends");
+            let near = &snapshot.sources[0];
+            assert!(
+                near.tally.survives(),
+                "{:?} at {seconds} s, {ppm} ppm",
+                near.reason
+            );
+        }
+    }
 }

@@ -146,11 +146,12 @@ fn ask(world: &World, seconds: f64) -> Vec<Known> {
                 let stamped = sent + ms(world.up + chance.exponential(world.queue));
                 let received = stamped + ms(world.down + chance.exponential(world.queue));
                 let mut clock = stamped + truth(stamped);
-                if f64::from(clock.to_parts().1) / 1e6 < world.stale * chance.unit() {
-                    clock = clock - Span::from_secs(1);
-                }
                 if world.rounds {
                     clock = clock + Span::from_millis(500);
+                }
+                // It is the second that it tells of which it keeps the text.
+                if f64::from(clock.to_parts().1) / 1e6 < world.stale * chance.unit() {
+                    clock = clock - Span::from_secs(1);
                 }
                 // As the protocol reads a `Date`.
                 let second = Utc::from_secs(clock.to_parts().0);

@@ -2,20 +2,24 @@
 //!
 //! Each reply says that the server's clock was in one second when the request arrived, hence that θ lies in an interval of a second
 //! and the round trip. A request that arrives in the midst of what is left of θ, seen from a whole second, leaves about half of it,
-//! whatever the answer is: "not yet", or "already".
+//! whatever the answer is: "not yet", or "already". Where two requests may meet one second, both together leave a third.
 //!
 //! In: exchanges, and when they were due. Out: when the next request should leave, and what is left. It proves nothing and
 //! publishes nothing: what it makes of the path is likely, no more; it decides when to ask, and holds a guess. It knows nothing of
 //! manners: whoever asks says from when on a request is allowed.
+
+mod division;
 
 use super::bound::{Bound, Interval, Limits};
 use super::exchange::Exchange;
 use super::filter::MEMORY;
 use super::passage::Silence;
 use super::time::{Rate, Raw, Span, Theta, Utc};
+use division::Division;
 use std::collections::VecDeque;
 
-/// Most requests that follow the first one quickly while the edge is searched for. Eleven find it to a millisecond as a rule.
+/// Most requests that follow the first one quickly while the edge is searched for. Near by eleven find it to a millisecond as a rule,
+/// thirteen at the most.
 pub const QUICK: u32 = 15;
 
 /// An edge that is known no better than this is lost.
@@ -25,7 +29,7 @@ const LOST: Span = Span::from_millis(250);
 const CAPACITY: usize = 32;
 
 /// So many of the last requests tell how late they leave.
-const LEADS: usize = 5;
+const LEADS: usize = 9;
 
 /// After so long a pause the server may have closed the connection, and the request leaves later by the time that a new one takes.
 const PAUSE: Span = Span::from_secs(3);
@@ -52,13 +56,8 @@ const READINGS: [(i64, Span); 4] = [
     (0, Span::from_millis(20)),
 ];
 
-/// Where in what is left a request should arrive, in 16ths. "Already" costs a whole second; "not yet" does not if another
-/// request may follow at once. With 6 both take about the same time for each bit.
-const FIRST_OF_TWO: i64 = 6;
+/// Where in what is left a request should arrive, in 16ths, when only one meets a second.
 const MIDDLE: i64 = 8;
-
-/// Two requests that are further apart than this part of what is left, in 16ths, tell less than one in the middle.
-const FARTHEST_APART: i64 = 11;
 
 /// After so many answers alike the next request is not aimed at what is left but beyond it: a server that has stepped would
 /// answer like that for ever.
@@ -66,7 +65,15 @@ const SUSPICIOUS: i32 = 3;
 
 /// A request that cannot arrive sooner is better put off to the next second, in 16ths of what is left.
 const LATEST: i64 = 10;
-const LATEST_IN_HASTE: i64 = 13;
+const LATEST_IN_SEARCH: i64 = 13;
+
+/// A request is taken to leave as long after it is due as half of the last ones at the most, or, in a search, as a fifth of them, in
+/// tenths: one that is too soon is off by little, and the next one in the same second makes up for it; one that is too late costs a second.
+const HALF: usize = 5;
+const FIFTH: usize = 2;
+
+/// How long it takes until a program is woken, as a rule.
+const WAKING: Span = Span::from_micros(100);
 
 /// What is known of a server's second.
 #[derive(Debug, Default)]
@@ -163,14 +170,8 @@ impl Edge {
 
     /// Whether quick requests would hardly make it any narrower.
     pub fn is_found(&self, at: Raw) -> bool {
-        let (quarters, stale) = READINGS[self.reading];
-        let least = self.least_delay();
-        let unknown = least - self.path(quarters).times(2);
-        let floor = unknown + unknown.half().half() + stale;
-        let part = Span::from_nanos(least.as_nanos() / PART_OF_DELAY);
-        let narrow = floor.max(part).max(NARROW);
         self.left(at)
-            .is_some_and(|left| left.hi - left.lo <= narrow)
+            .is_some_and(|left| left.hi - left.lo <= self.narrow())
     }
 
     /// Whether little would be known at `at` without the exchanges that are forgotten before the next one, at `next`.
@@ -188,33 +189,39 @@ impl Edge {
         let Some(left) = self.left(earliest) else {
             return earliest;
         };
-        let travel = self.lead(earliest) + self.typical_delay().half();
-        let left = match free {
-            None => self.suspected(left),
-            Some(_) => left,
-        };
-        let width = left.hi - left.lo;
-        let place =
-            |sixteenths: i64| left.hi - Span::from_nanos(width.as_nanos() / 16 * sixteenths);
-        let latest = if free.is_some() {
-            LATEST_IN_HASTE
-        } else {
-            LATEST
-        };
-        // The first whole second of the server that is not past for good at the earliest arrival.
-        let arrival = earliest + travel;
-        let second = whole_second_after(arrival, place(latest));
-        let at = |sixteenths| arrival.max(second - place(sixteenths)) - travel;
-        // The next one leaves when the reply to this one is here.
-        let apart = self.typical_delay().as_nanos().saturating_mul(16) / width.as_nanos().max(1);
-        if apart <= FARTHEST_APART {
-            let first = at(((16 - apart) / 2).min(FIRST_OF_TWO));
-            let rest = Span::from_nanos(width.as_nanos() / 16 * (16 - FIRST_OF_TWO) / 2);
-            if free.is_some_and(|free| first + rest >= free) {
-                return first;
-            }
+        match free {
+            Some(free) => self.aim_in_search(left, earliest, free),
+            None => self.aim_at_middle(self.suspected(left), earliest),
         }
-        at(MIDDLE)
+    }
+
+    fn aim_at_middle(&self, left: Bound, earliest: Raw) -> Raw {
+        let travel = self.lead(earliest, HALF) + self.typical_delay().half();
+        let arrival = earliest + travel;
+        let second = whole_second_after(arrival, at_part(left, LATEST));
+        arrival.max(second - at_part(left, MIDDLE)) - travel
+    }
+
+    /// So that the fewest seconds will do.
+    fn aim_in_search(&self, left: Bound, earliest: Raw, free: Raw) -> Raw {
+        let travel = self.lead(earliest, FIFTH) + self.typical_delay().half();
+        let arrival = earliest + travel;
+        let second = whole_second_after(arrival, at_part(left, LATEST_IN_SEARCH));
+        // It widens until then.
+        let left = self.left(second - left.hi).unwrap_or(left);
+        let begin = second - left.hi;
+        let (quarters, _) = READINGS[self.reading];
+        let unsure = self.typical_delay().half() - self.path(quarters);
+        let division = Division {
+            width: left.hi - left.lo,
+            narrow: self.narrow(),
+            // It leaves when the reply to the one before is here.
+            apart: self.typical_delay() + WAKING,
+            soon: unsure + WAKING,
+            requests: division::REQUESTS.saturating_sub(self.seen.len()),
+        };
+        let place = division.place((free + travel) - begin);
+        arrival.max(begin + place) - travel
     }
 
     /// Takes in one more, whatever it contradicts.
@@ -260,6 +267,16 @@ impl Edge {
         }
     }
 
+    /// What is left is narrow enough at this.
+    fn narrow(&self) -> Span {
+        let (quarters, stale) = READINGS[self.reading];
+        let least = self.least_delay();
+        let unknown = least - self.path(quarters).times(2);
+        let floor = unknown + unknown.half().half() + stale;
+        let part = Span::from_nanos(least.as_nanos() / PART_OF_DELAY);
+        floor.max(part).max(NARROW)
+    }
+
     fn newest(&self) -> Option<Raw> {
         self.seen.back().map(Exchange::received)
     }
@@ -269,9 +286,10 @@ impl Edge {
         usize::from(newest.is_none_or(|newest| due - newest > PAUSE))
     }
 
-    fn lead(&self, due: Raw) -> Span {
+    /// How long after `due` a request leaves, if so many tenths of them leave sooner.
+    fn lead(&self, due: Raw, tenths: usize) -> Span {
         let leads = &self.leads[Self::class(self.newest(), due)];
-        median(leads.iter().copied())
+        quantile(leads.iter().copied(), tenths)
     }
 
     /// Round trips of what is remembered.
@@ -286,7 +304,7 @@ impl Edge {
     }
 
     fn typical_delay(&self) -> Span {
-        median(self.delays())
+        quantile(self.delays(), HALF)
     }
 
     /// What each way takes at the least, if both take as much; `quarters` of it.
@@ -334,10 +352,18 @@ fn whole_second_after(arrival: Raw, theta: Theta) -> Utc {
     Utc::from_secs(seconds + i64::from(above > 0))
 }
 
-fn median(spans: impl Iterator<Item = Span>) -> Span {
+/// θ at so many 16ths of what is left: requests that ask for it arrive the later the more they are.
+fn at_part(left: Bound, sixteenths: i64) -> Theta {
+    let width = left.hi - left.lo;
+    left.hi - Span::from_nanos(width.as_nanos() / 16 * sixteenths)
+}
+
+/// So many tenths of them are less.
+fn quantile(spans: impl Iterator<Item = Span>, tenths: usize) -> Span {
     let mut spans: Vec<Span> = spans.collect();
     spans.sort_unstable();
-    spans.get(spans.len() / 2).copied().unwrap_or(Span::ZERO)
+    let rank = spans.len() * tenths / 10;
+    spans.get(rank).copied().unwrap_or(Span::ZERO)
 }
 
 #[cfg(test)]

@@ -381,6 +381,44 @@ mod tests {
     }
 
     #[test]
+    fn web_servers_overrule_the_precise_ones_only_if_more_than_half_of_all_say_so() {
+        let web = |operator, lo, hi| Candidate {
+            coarse: true,
+            ..candidate(operator, lo, hi)
+        };
+        let (a, x) = (candidate("a", 0, 10), candidate("x", 300, 310));
+        // The one that is found to be wrong stands with half of all.
+        let all = [a, x, web("v", 0, 10), web("w", 600, 610)];
+        let selection = select(&all).expect("three of four");
+        assert_eq!(selection.truechimers(), [false, true, true, true]);
+        // One of two operators is with the web servers by a part of what it says.
+        let also_x = candidate("a", 295, 305);
+        let all = [a, also_x, x, web("v", -20, 20), web("w", -20, 20)];
+        let selection = select(&all).expect("three of four");
+        assert_eq!(selection.truechimers(), [true, false, false, true, true]);
+    }
+
+    #[test]
+    fn web_servers_take_no_majority_away_when_both_ways_to_count_convict_the_same() {
+        let web = |operator, lo, hi| Candidate {
+            coarse: true,
+            ..candidate(operator, lo, hi)
+        };
+        let (a, x) = (candidate("a", -1, 1), candidate("x", 3_000, 3_010));
+        let honest = ["u", "v", "w"].map(|operator| web(operator, -20, 20));
+        let wrong = [x, candidate("y", 3_000, 3_010)];
+        let selection = select(&[&[a][..], &wrong, &honest].concat()).expect("four of six");
+        assert_eq!(
+            selection.truechimers(),
+            [true, false, false, true, true, true]
+        );
+        // Those that round agree among themselves on what no precise one says.
+        let round = ["u", "v", "w"].map(|operator| web(operator, -1_000, -5));
+        let selection = select(&[&[a, x][..], &round].concat()).expect("four of five");
+        assert_eq!(selection.truechimers(), [true, false, true, true, true]);
+    }
+
+    #[test]
     fn web_servers_that_round_convict_no_precise_source() {
         let web = |operator| Candidate {
             coarse: true,
@@ -417,6 +455,22 @@ mod tests {
         ];
         let selection = select(&[&fine[..], &web[..1]].concat()).expect("all");
         assert_eq!(selection.rates, Some(ppm(0, 1)));
+        // Nor do they help one of them to a majority.
+        let [a, b, c] = fine;
+        let wide = |candidate| Candidate {
+            rates: ppm(0, 10),
+            ..candidate
+        };
+        let narrow = |candidate| Candidate {
+            rates: ppm(0, 1),
+            ..candidate
+        };
+        let selection = select(&[wide(a), wide(b), narrow(c), narrow(v)]).expect("all");
+        assert_eq!(selection.rates, Some(ppm(0, 10)));
+        let five = [wide(a), wide(b), wide(c), narrow(v), narrow(w)];
+        assert_eq!(select(&five).expect("all").rates, Some(ppm(0, 10)));
+        let half = [wide(a), narrow(v)];
+        assert_eq!(select(&half).expect("all").rates, Some(ppm(0, 1)));
     }
 
     #[test]
@@ -483,6 +537,53 @@ mod tests {
     }
 
     #[test]
+    fn who_is_not_doubted_is_no_judge_without_being_the_majority() {
+        let doubted = |operator, lo, hi| Candidate {
+            doubted: true,
+            ..candidate(operator, lo, hi)
+        };
+        // Alone they would have one of the doubted ones on their side, and be three of five with it.
+        let all = [
+            candidate("a", -9, 1),
+            candidate("b", 0, 1),
+            doubted("c", -9, 0),
+            doubted("d", -9, -5),
+            doubted("e", -9, -5),
+        ];
+        let selection = select(&all).expect("four of five");
+        assert_eq!(selection.truechimers(), [true, false, true, true, true]);
+        // Half of all are no majority either.
+        let selection = select(&all[..4]).expect("three of four, here and there");
+        assert_eq!(selection.truechimers(), [true; 4]);
+    }
+
+    #[test]
+    fn who_meets_what_most_tell_without_a_margin_is_acquitted_even_if_those_who_judge_convict_it() {
+        let doubted = |operator, lo, hi| Candidate {
+            doubted: true,
+            ..candidate(operator, lo, hi)
+        };
+        let all = [
+            candidate("a", 0, 10),
+            candidate("b", 0, 30),
+            candidate("c", 0, 30),
+            doubted("d", 20, 30),
+            doubted("e", 20, 30),
+            doubted("f", 1_000, 1_010),
+        ];
+        let selection = select(&all).expect("three of six, and more");
+        assert_eq!(selection.acquitted, [false, true, true, true, true, false]);
+        // Who tells whole seconds has no margin here.
+        let web = Candidate {
+            coarse: true,
+            ..candidate("g", 100, 200)
+        };
+        let selection = select(&[&all[..3], &[web]].concat()).expect("all");
+        assert_eq!(selection.acquitted, [true, true, true, false]);
+        assert_eq!(selection.truechimers(), [true; 4]);
+    }
+
+    #[test]
     fn one_against_one_is_no_majority() {
         assert_eq!(each(&[(0, 10), (11, 20)]), None);
         assert_eq!(
@@ -522,6 +623,8 @@ mod tests {
         let selection = select(&split).expect("they meet at 8 … 9");
         assert_eq!(selection.truechimers(), [false, true, true]);
         assert_eq!(selection.bound, ms(8, 9));
+        // Nobody says what lies between the two.
+        assert_eq!(select(&[split[0], split[1], candidate("two", 3, 4)]), None);
     }
 
     #[test]

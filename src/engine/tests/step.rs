@@ -127,6 +127,31 @@ fn sources_that_step_one_after_the_other_do_not_step_together() {
 }
 
 #[test]
+fn a_source_that_is_alone_and_steps_is_believed_anew_and_is_no_step_of_the_clock() {
+    let mut engine = engine_of(&["only"]);
+    for cycle in 1..10 {
+        cycle_with(&mut engine, 16 * cycle, &[0]);
+    }
+    let stepped = cycle_with(&mut engine, 160, &[STEP]);
+    assert!(stepped.sources[0].reading.expect("asked").misfits > 0);
+    assert!(stepped.outcome.is_ok(), "{:?}", stepped.outcome);
+}
+
+#[test]
+fn an_operator_steps_when_all_its_sources_do() {
+    let mut rig = Rig::new(4, 16);
+    rig.engine.settings.sources[1].operator = "0".into();
+    for _ in 0..8 {
+        assert!(rig.cycle(|_, _| 0).outcome.is_ok());
+    }
+    // One of two sources, and one of the two other operators.
+    let theta = |k: usize, _: i64| if k % 2 == 0 { STEP } else { 0 };
+    for _ in 0..3 {
+        assert!(!has_stepped(&rig.cycle(theta)));
+    }
+}
+
+#[test]
 fn a_change_that_costs_only_the_oldest_history_is_no_step() {
     let mut rig = Rig::new(3, 16);
     // By 200 ppm from 1600 s on: more than an oscillator does, and not at once.

@@ -467,7 +467,7 @@ mod tests {
         };
         let selection = select(&[wide(a), wide(b), narrow(c), narrow(v)]).expect("all");
         assert_eq!(selection.rates, Some(ppm(0, 10)));
-        let five = [wide(a), wide(b), wide(c), narrow(v), narrow(w)];
+        let five = [wide(a), wide(b), narrow(c), narrow(v), narrow(w)];
         assert_eq!(select(&five).expect("all").rates, Some(ppm(0, 10)));
         let half = [wide(a), narrow(v)];
         assert_eq!(select(&half).expect("all").rates, Some(ppm(0, 1)));
@@ -623,8 +623,10 @@ mod tests {
         let selection = select(&split).expect("they meet at 8 … 9");
         assert_eq!(selection.truechimers(), [false, true, true]);
         assert_eq!(selection.bound, ms(8, 9));
-        // Nobody says what lies between the two.
-        assert_eq!(select(&[split[0], split[1], candidate("two", 3, 4)]), None);
+        // It does not say what lies between the two.
+        let between = [candidate("two", 3, 4), candidate("three", 0, 9)];
+        let selection = select(&[&split[..2], &between].concat()).expect("two of three");
+        assert_eq!(selection.truechimers(), [true; 4]);
     }
 
     #[test]

@@ -104,9 +104,6 @@ impl Routes {
     /// The bias of the first stretch.
     pub(super) fn first(&self) -> Bias {
         let longer = self.longer(0);
-        if longer == 0.0 {
-            return Bias::default();
-        }
         let known = self.known.filter(|known| known.is(longer));
         known.map_or(Bias::of_longer(longer), |known| known.bias)
     }
@@ -413,6 +410,12 @@ mod tests {
         let by_it_alone = routes(&[0.0], 30, Some(KNOWN));
         assert_eq!(by_it_alone.first(), KNOWN.bias);
         assert_eq!(by_it_alone.detour(bias), Some(KNOWN));
+        // That it is followed for long makes it no surer.
+        let echo = Bias {
+            variance: 1e-11,
+            ..KNOWN.bias
+        };
+        assert_eq!(by_it_alone.detour(echo), Some(KNOWN));
         // One that is longer by another length is another one.
         for beyond in [20, 40] {
             let another = routes(&[0.0], beyond, Some(KNOWN));

@@ -169,12 +169,6 @@ impl Limits {
         }
     }
 
-    /// Leaves out the `count` exchanges that came first.
-    pub fn forget_first(&mut self, count: usize) {
-        self.upper.drain(..count);
-        self.lower.drain(..count);
-    }
-
     /// How many of the first exchanges must go before a line fits the others: none, if one fits them all.
     ///
     /// Whatever fits many exchanges fits some of them, so the answer can be searched by halving.
@@ -377,12 +371,12 @@ mod tests {
             .map(|k| exchange(k * SECOND, 1_000, 1_000, 0))
             .collect();
         all.extend((20..25).map(|k| exchange(k * SECOND, 1_000, 1_000, 30_000_000)));
-        let mut limits = limits(&all, 25 * SECOND);
-        assert_eq!(limits.fit(), None);
-        assert_eq!(limits.misfits(), 20);
-        limits.forget_first(20);
-        assert_eq!(limits.misfits(), 0);
-        let bound = limits.fit().expect("the new ones fit").bound;
+        let stepped = limits(&all, 25 * SECOND);
+        assert_eq!(stepped.fit(), None);
+        assert_eq!(stepped.misfits(), 20);
+        let new = limits(&all[20..], 25 * SECOND);
+        assert_eq!(new.misfits(), 0);
+        let bound = new.fit().expect("the new ones fit").bound;
         assert!(bound.lo.as_nanos() < 30_000_000 && bound.hi.as_nanos() > 30_000_000);
     }
 

@@ -41,7 +41,7 @@ pub struct Member {
 
 /// Where a rate may well be: so many sigmas and half of `RATE_SLACK` either way. In the usual matrix of `tests/sim` those that creep lead
 /// the offset by 7.4 ms at the most, with 1.5 by 4.2 ms; but with 1.25 by 58 ms.
-const RATE_SIGMAS: f64 = 1.5;
+const RATE_SIGMAS: f64 = 1.25;
 
 /// What the rates of honest sources may differ by on top, in the minutes in which each finds out about a change on its own.
 const RATE_SLACK: f64 = 1e-6;
@@ -96,22 +96,17 @@ pub fn creeping(seen: &[Seen], operators: usize) -> Vec<Option<Creeping>> {
         lo: about(seen).lo + seen.further.min(0.0),
         hi: about(seen).hi + seen.further.max(0.0),
     };
-    let agreed = |has_word: &dyn Fn(&Seen) -> bool| {
-        let words_that_count = words.iter().filter(|seen| has_word(seen));
-        let words_that_count: Vec<Likely> = words_that_count.map(|seen| likely(seen)).collect();
-        let count = operators.max(words.len());
-        if Likely::have_a_majority(&words_that_count, count) {
-            Likely::of_most(words_that_count.into_iter(), count)
-        } else {
-            Likely::ANYWHERE
-        }
-    };
-    let mut common = agreed(&|_| true);
+    let count = operators.max(words.len());
+    let told: Vec<Likely> = words.iter().map(|seen| likely(seen)).collect();
+    let most = Likely::of_most(told.iter().copied(), count);
     // Those that were found to creep do not turn the tables on all who found them out, when some of these are away.
     let mut unsuspected = words.iter().filter(|seen| !seen.doubted);
-    if !unsuspected.any(|seen| likely(seen).overlaps(&common)) {
-        common = agreed(&|seen| !seen.doubted);
-    }
+    let is_shared = unsuspected.any(|seen| likely(seen).overlaps(&most));
+    let common = if is_shared && Likely::have_a_majority(&told, count) {
+        most
+    } else {
+        Likely::ANYWHERE
+    };
     let agrees = |seen: &Seen| likely(seen).overlaps(&common);
     let judged = seen.iter().filter(|seen| !seen.only_a_word);
     let trusted = judged.filter(|seen| !seen.doubted && agrees(seen));
@@ -420,11 +415,40 @@ mod tests {
         assert_eq!(agreeing(&[a, b, unsure]), [true; 3]);
         let preferred = Seen { prefer: true, ..c };
         assert_eq!(agreeing(&[a, b, preferred]), [true; 3]);
+        // That of the surest is the one that it is told by.
+        let surest = seen("b", 13.0, 0.1);
+        let creeps = creeping(&[a, c, surest], 3)[1].expect("it creeps");
+        let by = creeps.by.expect("there are others");
+        assert!((by - 19e-6).abs() < 1e-9, "{by}");
         // Many servers of one operator have one word.
         assert_eq!(
             agreeing(&[c, a, c, b, c]),
             [false, true, false, true, false]
         );
+    }
+
+    #[test]
+    fn an_operators_word_on_the_rate_is_that_of_its_surest_source() {
+        let (sure, unsure) = (seen("a", 12.0, 0.3), seen("a", 32.0, 1.0));
+        let (b, c) = (seen("b", 13.0, 0.5), seen("c", 32.0, 0.5));
+        assert_eq!(agreeing(&[sure, unsure, b, c]), [true, false, true, false]);
+        assert_eq!(agreeing(&[unsure, sure, b, c]), [false, true, true, false]);
+    }
+
+    #[test]
+    fn half_of_the_operators_or_less_that_see_the_same_rate_convict_nobody() {
+        let each = |rates: &[f64]| {
+            let names = ["a", "b", "c", "d", "e"];
+            let seen: Vec<Seen> = names
+                .into_iter()
+                .zip(rates)
+                .map(|(name, ppm)| seen(name, *ppm, 0.1))
+                .collect();
+            agreeing(&seen)
+        };
+        assert_eq!(each(&[0.0, 6.0, 6.0, 12.0]), [true; 4]);
+        assert_eq!(each(&[0.0, 3.0, 6.0, 6.0, 9.0]), [true; 5]);
+        assert_eq!(each(&[0.0, 6.0, 6.0]), [false, true, true]);
     }
 
     #[test]
@@ -505,6 +529,11 @@ mod tests {
         let all = [a, c, d, word("e", 13.0), word("f", 12.0)];
         assert_eq!(agreeing(&all), [true, false, false, true, true]);
         assert_eq!(agreeing(&[a, word("e", 90.0), word("f", 90.0)]), [true; 3]);
+        // It is no matter of judgement itself.
+        assert_eq!(
+            agreeing(&[a, seen("b", 13.0, 0.5), word("e", 90.0)]),
+            [true; 3]
+        );
     }
 
     #[test]
@@ -521,6 +550,32 @@ mod tests {
         assert_eq!(agreeing(&[a, still]), [true, false]);
         assert_eq!(agreeing(&[a, regained]), [true, true]);
         assert_eq!(agreeing(&[still]), [false]);
+    }
+
+    #[test]
+    fn who_crept_is_not_heard_again_before_it_agrees_with_the_surest() {
+        let (a, b, c) = (
+            seen("a", 12.0, 0.1),
+            seen("b", 13.5, 0.5),
+            seen("c", 13.5, 0.5),
+        );
+        let nearly = seen("d", 14.6, 0.3);
+        assert_eq!(agreeing(&[a, b, c, nearly]), [true; 4]);
+        assert_eq!(
+            agreeing(&[a, b, c, doubted(nearly)]),
+            [true, true, true, false]
+        );
+    }
+
+    #[test]
+    fn who_crept_is_heard_again_by_the_only_one_that_did_not_whatever_most_others_say() {
+        let a = seen("a", 12.0, 0.5);
+        let regained = doubted(seen("b", 12.2, 0.3));
+        let [c, d, e] = ["c", "d", "e"].map(|operator| doubted(seen(operator, 32.0, 0.5)));
+        let all = [a, regained, c, d, e];
+        assert_eq!(agreeing(&all), [true, true, false, false, false]);
+        let by = creeping(&all, 5)[2].expect("it may creep still").by;
+        assert!((by.expect("there is one to tell") - 20e-6).abs() < 1e-9);
     }
 
     #[test]

@@ -604,6 +604,32 @@ mod tests {
         assert!(estimate.rate.as_ppb().abs() < 20_000, "{estimate:?}");
     }
 
+    #[test]
+    fn what_exchanges_and_a_search_make_of_the_edge_is_weighed_by_how_sure_each_is() {
+        let middle = Theta::from_nanos(0);
+        let edge = Bound {
+            lo: middle - Span::from_millis(6),
+            hi: middle + Span::from_millis(6),
+        };
+        // Somewhere within 12 ms is a sigma of 3.464 ms.
+        let weighed = |guess_ms: i64, sigma_us: i64| {
+            let guess = middle + Span::from_millis(guess_ms);
+            let joined = joined(guess, Span::from_micros(sigma_us), &edge);
+            (joined - middle).as_nanos() / 1_000
+        };
+        assert!((weighed(4, 3_464) - 2_000).abs() <= 1);
+        assert!((weighed(4, 2_000) - 3_000).abs() <= 1);
+        assert!((weighed(-4, 6_000) + 1_000).abs() <= 1);
+        assert_eq!(weighed(4, 0), 4_000);
+        assert_eq!(weighed(8, 0), 6_000, "the edge is where it was found");
+        // One that is known exactly.
+        let exact = Bound {
+            lo: middle,
+            hi: middle,
+        };
+        assert_eq!(joined(middle, Span::ZERO, &exact), middle);
+    }
+
     proptest! {
         #[test]
         fn the_estimate_is_inside_the_bound(
@@ -615,6 +641,7 @@ mod tests {
             let (estimate, fit) = estimate_with(&exchanges, prior(known_ppb, sigma_ppb), now);
             prop_assert!(fit.bound.lo <= estimate.theta && estimate.theta <= fit.bound.hi);
             prop_assert!(fit.rates.lo <= estimate.rate && estimate.rate <= fit.rates.hi);
+            prop_assert!(estimate.error <= fit.bound.half_width());
             prop_assert!(estimate.jitter >= Span::ZERO);
         }
     }

@@ -190,6 +190,28 @@ mod tests {
     }
 
     #[test]
+    fn a_leap_second_is_at_midnight() {
+        for off in [Span::from_nanos(1), Span::from_secs(43_200)] {
+            assert_eq!(announced(LAST + off, 1, LAST), Leap::None, "{off:?}");
+        }
+    }
+
+    #[test]
+    fn every_year_from_1970_on_has_two_days_that_may_end_with_a_leap_second() {
+        let mut day = 0;
+        for year in 1970..2262 {
+            let is_leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let to_july = if is_leap_year { 182 } else { 181 };
+            for day_of_year in 0..to_july + 184 {
+                let ends = ends_june_or_december(Utc::from_secs(day * DAY_S));
+                let expected = day_of_year == 0 || day_of_year == to_july;
+                assert_eq!(ends, expected, "day {day_of_year} of {year}");
+                day += 1;
+            }
+        }
+    }
+
+    #[test]
     fn only_the_last_days_of_june_and_december_end_with_a_leap_second() {
         for (seconds, expected) in [
             (1_483_228_799, Some(1_483_228_800)), // 2016-12-31 23:59:59
@@ -243,6 +265,8 @@ mod tests {
         assert_eq!(each(&[YES, YES, SILENT, SILENT], SILENT), Leap::None);
         assert_eq!(each(&[YES, YES, SILENT], SILENT), Insert);
         assert_eq!(each(&[YES], SILENT), Insert);
+        // Nor because some of the others say that there is none.
+        assert_eq!(each(&[YES, YES, NO, SILENT, SILENT], SILENT), Leap::None);
         // Nor because the list says that there is none, or for a second that would be left out.
         assert_eq!(each(&[YES, SILENT, SILENT], NO), Leap::None);
         assert_eq!(each(&[YES, SILENT, SILENT], Some(Delete)), Leap::None);

@@ -207,6 +207,24 @@ mod tests {
     }
 
     #[test]
+    fn midnight_comes_sooner_on_a_raw_clock_that_falls_behind() {
+        // By 100 ppm: 360 ms in an hour.
+        let mut early = decision(Leap::Insert, 3_600_000);
+        early.rate = Rate::from_ppm(100);
+        (early.rates.lo, early.rates.hi) = (early.rate, early.rate);
+        let silence = Passage::of(&early).expect("it warns").silence();
+        let off = silence.from - at(3_600_000 - 360 - 1_010);
+        assert!(off.abs() < Span::from_millis(1), "{off:?}");
+
+        let mut late = decision(Leap::None, -1_800_000);
+        late.rate = Rate::from_ppm(100);
+        (late.rates.lo, late.rates.hi) = (late.rate, late.rate);
+        let (passage, _) = Passage::possible(&late).expect("it may have passed");
+        let off = passage.silence().from - at(-1_800_000 + 180 - 3_010);
+        assert!(off.abs() < Span::from_millis(1), "{off:?}");
+    }
+
+    #[test]
     fn what_may_have_passed_is_in_doubt_for_three_seconds_and_what_is_not_known_of_the_time() {
         let possible = |ms: i64| Passage::possible(&decision(Leap::None, ms));
         let (passage, midnight) = possible(2_000).expect("it is near");

@@ -70,7 +70,7 @@ pub(super) struct Routes {
 }
 
 /// What becomes of the bias when the route changes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Change {
     /// It is this one.
     To(Bias),
@@ -104,9 +104,6 @@ impl Routes {
     /// The bias of the first stretch.
     pub(super) fn first(&self) -> Bias {
         let longer = self.longer(0);
-        if longer == 0.0 {
-            return Bias::default();
-        }
         let known = self.known.filter(|known| known.is(longer));
         known.map_or(Bias::of_longer(longer), |known| known.bias)
     }
@@ -341,5 +338,146 @@ mod tests {
     #[test]
     fn a_few_slow_exchanges_are_no_other_route() {
         assert_eq!(found(&[(100, 0.0), (7, 30.0)]), [(0, 0)]);
+    }
+
+    #[test]
+    fn a_longer_route_does_not_begin_with_one_that_is_quicker_than_all_others_by_it() {
+        let first = |ms: [f64; 5]| first_sure(&ms.map(|ms| ms / 1e3));
+        assert_eq!(first([27.0, 36.0, 31.0, 30.0, 34.0]), 2);
+        assert_eq!(first([31.0, 36.0, 32.0, 30.0, 34.0]), 0);
+    }
+
+    const LEAST: Span = Span::from_millis(10);
+
+    const KNOWN: Detour = Detour {
+        least: LEAST,
+        longer: 30e-3,
+        bias: Bias {
+            mean: 12e-3,
+            variance: 1e-10,
+        },
+    };
+
+    /// Of exchanges by routes that are so much longer (ms) than the shortest of them, which is as much longer (ms) than `LEAST`.
+    fn routes(longer: &[f64], beyond: i64, known: Option<Detour>) -> Routes {
+        let routes: Vec<(usize, f64)> = longer.iter().map(|ms| (60, *ms)).collect();
+        let mut delays = delays(&routes);
+        let least = least_of(&delays);
+        delays.iter_mut().for_each(|delay| *delay -= least);
+        let routes = Routes::new(&delays, LEAST + Span::from_millis(beyond), known);
+        assert_eq!(routes.stretches.len(), longer.len());
+        routes
+    }
+
+    fn of_longer(ms: f64) -> Bias {
+        Bias {
+            mean: 0.0,
+            variance: (ms / 1e3).powi(2) / 12.0,
+        }
+    }
+
+    fn is_alike(one: Bias, other: Bias) -> bool {
+        let off = (one.variance - other.variance).abs();
+        one.mean == other.mean && off <= 1e-9 * other.variance
+    }
+
+    #[test]
+    fn what_a_longer_route_is_off_is_not_known_and_what_the_shortest_is_off_is_nothing() {
+        let longer = routes(&[0.0, 30.0, 50.0], 0, None);
+        assert_eq!(longer.first(), Bias::default());
+        for (stretch, by) in [(1, 30.0), (2, 20.0)] {
+            let Change::By(bias) = longer.change(stretch) else {
+                panic!("{:?}", longer.change(stretch));
+            };
+            assert!(is_alike(bias, of_longer(by)), "{bias:?}");
+        }
+        let shorter = routes(&[30.0, 0.0], 0, None);
+        assert!(is_alike(shorter.first(), of_longer(30.0)));
+        assert_eq!(shorter.change(1), Change::To(Bias::default()));
+    }
+
+    #[test]
+    fn what_was_found_out_of_a_longer_route_is_kept_and_holds_when_only_that_is_remembered() {
+        let bias = Bias {
+            mean: 12e-3,
+            variance: 1e-8,
+        };
+        let found = routes(&[0.0, 30.0], 0, None).detour(bias);
+        let found = found.expect("it is longer");
+        assert_eq!((found.least, found.bias), (LEAST, bias));
+        assert!((found.longer - 30e-3).abs() < 1e-9);
+
+        let by_it_alone = routes(&[0.0], 30, Some(KNOWN));
+        assert_eq!(by_it_alone.first(), KNOWN.bias);
+        assert_eq!(by_it_alone.detour(bias), Some(KNOWN));
+        // That it is followed for long makes it no surer.
+        let echo = Bias {
+            variance: 1e-11,
+            ..KNOWN.bias
+        };
+        assert_eq!(by_it_alone.detour(echo), Some(KNOWN));
+        // One that is longer by another length is another one.
+        for beyond in [20, 40] {
+            let another = routes(&[0.0], beyond, Some(KNOWN));
+            assert!(is_alike(another.first(), of_longer(beyond as f64)));
+            let detour = another.detour(bias).expect("it is longer");
+            assert_eq!((detour.least, detour.bias), (LEAST, bias));
+        }
+        // What is hardly longer is the shortest one.
+        let shortest = routes(&[0.0], 2, Some(KNOWN));
+        assert_eq!(shortest.first(), Bias::default());
+        assert_eq!(shortest.detour(bias), None);
+        // And so is one that is shorter than all that were known.
+        let shorter = routes(&[0.0, 45.0], -5, Some(KNOWN));
+        assert_eq!(shorter.first(), Bias::default());
+        let detour = shorter.detour(bias).expect("it is longer");
+        assert_eq!(detour.least, LEAST - Span::from_millis(5));
+    }
+
+    #[test]
+    fn a_longer_route_is_kept_in_mind_while_exchanges_by_it_are_remembered() {
+        let back = routes(&[30.0, 0.0], 0, Some(KNOWN));
+        assert_eq!(back.detour(Bias::default()), Some(KNOWN));
+        let from_another = routes(&[60.0, 0.0], 0, Some(KNOWN));
+        assert_eq!(from_another.detour(Bias::default()), None);
+        let by_both = routes(&[60.0, 30.0, 0.0], 0, Some(KNOWN));
+        assert_eq!(by_both.detour(Bias::default()), Some(KNOWN));
+    }
+
+    #[test]
+    fn what_is_known_of_a_route_is_used_if_it_is_surer_and_agrees_with_what_the_exchanges_tell() {
+        let told = |mean, variance| Bias { mean, variance };
+        let kept = |known, bias| {
+            let routes = routes(&[0.0, 30.0], 0, Some(known));
+            routes.detour(bias).expect("it is longer") == known
+        };
+        assert!(kept(KNOWN, told(12e-3, 1e-8)));
+        // 3 sigmas are 0.3 ms.
+        assert!(kept(KNOWN, told(12.29e-3, 1e-8)) && kept(KNOWN, told(11.71e-3, 1e-8)));
+        assert!(!kept(KNOWN, told(12.31e-3, 1e-8)) && !kept(KNOWN, told(11.69e-3, 1e-8)));
+        assert!(!kept(KNOWN, told(12e-3, 1e-11)), "they are surer");
+        let longer = Detour {
+            longer: 50e-3,
+            ..KNOWN
+        };
+        assert!(!kept(longer, told(12e-3, 1e-8)), "that was another one");
+    }
+
+    #[test]
+    fn only_the_last_change_is_to_what_is_surer() {
+        let longest = Detour {
+            longer: 50e-3,
+            ..KNOWN
+        };
+        let plain = routes(&[0.0, 30.0, 50.0], 0, Some(longest));
+        assert!(matches!(plain.change(2), Change::By(_)));
+        let surer = plain.with_surer(Some(longest)).expect("it is known");
+        assert!(matches!(surer.change(1), Change::By(_)));
+        assert_eq!(surer.change(2), Change::To(longest.bias));
+        assert!(plain.with_surer(Some(KNOWN)).is_none(), "just found");
+        assert!(plain.with_surer(None).is_none());
+        assert!(routes(&[0.0, 30.0], 0, None).with_surer(None).is_none());
+        let alone = routes(&[0.0], 50, Some(longest));
+        assert!(alone.with_surer(Some(longest)).is_none());
     }
 }

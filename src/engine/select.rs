@@ -374,6 +374,44 @@ mod tests {
     }
 
     #[test]
+    fn web_servers_overrule_the_precise_ones_only_if_more_than_half_of_all_say_so() {
+        let web = |operator, lo, hi| Candidate {
+            coarse: true,
+            ..candidate(operator, lo, hi)
+        };
+        let (a, x) = (candidate("a", 0, 10), candidate("x", 300, 310));
+        // The one that is found to be wrong stands with half of all.
+        let all = [a, x, web("v", 0, 10), web("w", 600, 610)];
+        let selection = select(&all).expect("three of four");
+        assert_eq!(selection.truechimers(), [false, true, true, true]);
+        // One of two operators is with the web servers by a part of what it says.
+        let also_x = candidate("a", 295, 305);
+        let all = [a, also_x, x, web("v", -20, 20), web("w", -20, 20)];
+        let selection = select(&all).expect("three of four");
+        assert_eq!(selection.truechimers(), [true, false, false, true, true]);
+    }
+
+    #[test]
+    fn web_servers_take_no_majority_away_when_both_ways_to_count_convict_the_same() {
+        let web = |operator, lo, hi| Candidate {
+            coarse: true,
+            ..candidate(operator, lo, hi)
+        };
+        let (a, x) = (candidate("a", -1, 1), candidate("x", 3_000, 3_010));
+        let honest = ["u", "v", "w"].map(|operator| web(operator, -20, 20));
+        let wrong = [x, candidate("y", 3_000, 3_010)];
+        let selection = select(&[&[a][..], &wrong, &honest].concat()).expect("four of six");
+        assert_eq!(
+            selection.truechimers(),
+            [true, false, false, true, true, true]
+        );
+        // Those that round agree among themselves on what no precise one says.
+        let round = ["u", "v", "w"].map(|operator| web(operator, -1_000, -5));
+        let selection = select(&[&[a, x][..], &round].concat()).expect("four of five");
+        assert_eq!(selection.truechimers(), [true, false, true, true, true]);
+    }
+
+    #[test]
     fn web_servers_that_round_convict_no_precise_source() {
         let web = |operator| Candidate {
             coarse: true,
@@ -410,6 +448,22 @@ mod tests {
         ];
         let selection = select(&[&fine[..], &web[..1]].concat()).expect("all");
         assert_eq!(selection.rates, Some(ppm(0, 1)));
+        // Nor do they help one of them to a majority.
+        let [a, b, c] = fine;
+        let wide = |candidate| Candidate {
+            rates: ppm(0, 10),
+            ..candidate
+        };
+        let narrow = |candidate| Candidate {
+            rates: ppm(0, 1),
+            ..candidate
+        };
+        let selection = select(&[wide(a), wide(b), narrow(c), narrow(v)]).expect("all");
+        assert_eq!(selection.rates, Some(ppm(0, 10)));
+        let five = [wide(a), wide(b), narrow(c), narrow(v), narrow(w)];
+        assert_eq!(select(&five).expect("all").rates, Some(ppm(0, 10)));
+        let half = [wide(a), narrow(v)];
+        assert_eq!(select(&half).expect("all").rates, Some(ppm(0, 1)));
     }
 
     #[test]
@@ -476,6 +530,27 @@ mod tests {
     }
 
     #[test]
+    fn who_is_not_doubted_is_no_judge_without_being_the_majority() {
+        let doubted = |operator, lo, hi| Candidate {
+            doubted: true,
+            ..candidate(operator, lo, hi)
+        };
+        // Alone they would have one of the doubted ones on their side, and be three of five with it.
+        let all = [
+            candidate("a", -9, 1),
+            candidate("b", 0, 1),
+            doubted("c", -9, 0),
+            doubted("d", -9, -5),
+            doubted("e", -9, -5),
+        ];
+        let selection = select(&all).expect("four of five");
+        assert_eq!(selection.truechimers(), [true, false, true, true, true]);
+        // Half of all are no majority either.
+        let selection = select(&all[..4]).expect("three of four, here and there");
+        assert_eq!(selection.truechimers(), [true; 4]);
+    }
+
+    #[test]
     fn one_against_one_is_no_majority() {
         assert_eq!(each(&[(0, 10), (11, 20)]), None);
         assert_eq!(
@@ -515,6 +590,10 @@ mod tests {
         let selection = select(&split).expect("they meet at 8 … 9");
         assert_eq!(selection.truechimers(), [false, true, true]);
         assert_eq!(selection.bound, ms(8, 9));
+        // It does not say what lies between the two.
+        let between = [candidate("two", 3, 4), candidate("three", 0, 9)];
+        let selection = select(&[&split[..2], &between].concat()).expect("two of three");
+        assert_eq!(selection.truechimers(), [true; 4]);
     }
 
     #[test]

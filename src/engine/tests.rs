@@ -346,6 +346,16 @@ fn a_decisions_rate_is_one_that_the_majority_allows() {
     let survivors = [(0, &reading, member)];
     let decision = combined(at(16), &survivors, Likely::ANYWHERE, &selection);
     assert_eq!(decision.expect("a survivor").rate, Rate::from_ppm(7));
+    // Where it allows none, any is possible.
+    let selection = Selection {
+        rates: None,
+        ..selection
+    };
+    let decision = combined(at(16), &survivors, Likely::ANYWHERE, &selection);
+    let decision = decision.expect("a survivor");
+    assert_eq!(decision.rate, reading.estimate.rate);
+    let widest = Rate::from_ppm(-500)..=Rate::from_ppm(500);
+    assert_eq!(decision.rates.lo..=decision.rates.hi, widest);
 }
 
 #[test]
@@ -378,6 +388,61 @@ fn who_stands_apart_or_creeps_is_told_by_how_much() {
     assert!((10_000..30_000).contains(&by.as_ppb()), "{by:?}");
     assert_eq!(snapshot.sources[2].tally, Tally::Outlier);
     assert!(snapshot.outcome.is_ok());
+}
+
+#[test]
+fn how_far_one_stands_apart_is_told_from_the_mean_of_those_that_are_heard() {
+    let mut engine = engine_of(&["a", "b", "c", "apart"]);
+    let cycles = (1..40).map(|cycle| cycle_with(&mut engine, cycle * 16, &[0, 0, 3, 8]));
+    let snapshot = cycles.last().expect("some");
+    assert!(tallies(&snapshot).ends_with('-'), "{}", tallies(&snapshot));
+    let Some(Reason::StandsApart { by }) = snapshot.sources[3].reason else {
+        panic!("{:?}", snapshot.sources[3]);
+    };
+    let off = (by - Span::from_millis(7)).abs();
+    assert!(off < Span::from_micros(100), "{by:?}");
+}
+
+#[test]
+fn a_server_far_away_does_not_outweigh_a_near_one_because_its_delays_are_steady() {
+    let mut engine = engine_of(&["near", "far"]);
+    let mut last = String::new();
+    for cycle in 1..40 {
+        let delays_us = [10_000 + cycle * 7_919 % 4_000, 400_000];
+        for (k, delay) in (0..).zip(delays_us) {
+            let delay = Span::from_micros(delay);
+            let report = sample_taking(delay, 16 * cycle - 4, 0, None);
+            engine.report(SourceId(k), report);
+        }
+        last = tallies(&engine.cycle(at(16 * cycle)).expect("a cycle ends"));
+    }
+    assert_eq!(last, "*+");
+}
+
+#[test]
+fn a_falseticker_that_tells_the_time_again_is_heard_at_once() {
+    let mut engine = engine_of(&["a", "b", "c"]);
+    for cycle in 1..10 {
+        cycle_with(&mut engine, 16 * cycle, &[0; 3]);
+    }
+    let wrong = cycle_with(&mut engine, 160, &[0, 0, 1_000]);
+    assert!(tallies(&wrong).ends_with('x'), "{}", tallies(&wrong));
+    let right = cycle_with(&mut engine, 176, &[0; 3]);
+    assert!(right.sources[2].tally.survives(), "{}", tallies(&right));
+}
+
+#[test]
+fn a_doubt_does_not_end_while_the_doubted_one_contradicts_the_majority() {
+    for (ahead, is_doubted) in [(1_000, true), (0, false)] {
+        let mut engine = engine_of(&["a", "b", "c", "crept"]);
+        engine.sources[3].doubted = Some(at(16));
+        for cycle in 1..400 {
+            // It agrees in the end, but its history has just begun anew.
+            let theta = if cycle < 399 { ahead } else { 0 };
+            cycle_with(&mut engine, 16 * cycle, &[0, 0, 0, theta]);
+        }
+        assert_eq!(engine.sources[3].doubted.is_some(), is_doubted);
+    }
 }
 
 #[test]
@@ -442,6 +507,19 @@ fn two_that_creep_are_convicted_by_one_precise_source_and_two_that_tell_whole_se
 }
 
 #[test]
+fn those_that_tell_whole_seconds_do_not_convict_all_others_of_creeping() {
+    let mut sources: Vec<_> = ["a", "date", "other-date"].map(source).into();
+    sources[1].coarse = true;
+    sources[2].coarse = true;
+    let mut engine = engine(sources);
+    for cycle in 1..50 {
+        let gained = cycle * 16 / 50;
+        let snapshot = cycle_with(&mut engine, cycle * 16, &[0, gained, gained]);
+        assert_eq!(tallies(&snapshot), "*--", "in cycle {cycle}");
+    }
+}
+
+#[test]
 fn a_noselect_source_is_measured_only() {
     let mut sources = vec![source("a"), source("watched")];
     sources[1].noselect = true;
@@ -483,6 +561,19 @@ fn coarse_sources_do_not_dilute_a_precise_one() {
     alone.report(SourceId(1), sample(10, 300));
     alone.report(SourceId(2), sample(10, 310));
     assert_eq!(tallies(&alone.cycle(at(16)).expect("ends")), "?*+");
+}
+
+#[test]
+fn coarse_sources_are_heard_when_all_the_precise_ones_crept() {
+    let mut sources = vec![source("crept"), source("date"), source("other-date")];
+    sources[1].coarse = true;
+    sources[2].coarse = true;
+    let mut engine = engine(sources);
+    engine.sources[0].doubted = Some(at(0));
+    let snapshot = cycle_with(&mut engine, 16, &[0, 300, 310]);
+    assert_eq!(tallies(&snapshot), "-*+");
+    let theta = snapshot.outcome.expect("decided").theta;
+    assert!((theta - Theta::from_nanos(305_000_000)).abs() < Span::from_millis(6));
 }
 
 /// What a server tells that rounds its seconds, and of which that is not known, when its clock is by `theta_ms` ahead of a whole one.

@@ -162,7 +162,7 @@ struct Cut {
 /// A window farther off than so many sigmas is not where it was believed to be: of a thousand right ones hardly one.
 const SURPRISING: f64 = 3.0;
 
-/// Beyond so many sigmas an interval is met at its nearest end.
+/// Beyond so many sigmas an interval is met near its nearest end: from there on the distribution falls nearly like an exponential one.
 const FAR: f64 = 5.0;
 
 fn cut(middle: f64, half: f64) -> Cut {
@@ -196,17 +196,19 @@ fn cut(middle: f64, half: f64) -> Cut {
         };
     }
     if lo > FAR {
+        let falls = 2.0 * half * lo;
+        let narrower = falls / 2.0 / (falls / 2.0).sinh();
         return Cut {
-            mean: lo + 1.0 / lo,
-            variance: 1.0 / (lo * lo),
+            mean: lo + (1.0 - falls / falls.exp_m1()) / lo,
+            variance: (1.0 - narrower * narrower) / (lo * lo),
             likelihood: above(FAR).ln(),
         };
     }
-    let (above_lo, above_hi) = (above(lo), if hi < FAR { above(hi) } else { 0.0 });
-    let left = (above_lo - above_hi).max(1e-300);
-    let (at_lo, at_hi) = (density(lo), if hi < FAR { density(hi) } else { 0.0 });
+    // Where the near end is far off, so little is left that a far end beyond counts as well.
+    let left = (above(lo) - above(hi)).max(1e-300);
+    let (at_lo, at_hi) = (density(lo), density(hi));
     let mean = (at_lo - at_hi) / left;
-    let variance = 1.0 + (lo * at_lo - hi.min(FAR) * at_hi) / left - mean * mean;
+    let variance = 1.0 + (lo * at_lo - hi * at_hi) / left - mean * mean;
     Cut {
         mean,
         variance: variance.clamp(0.0, 1.0),
@@ -295,9 +297,68 @@ mod tests {
         assert!(evidence(110, 1e-20) < evidence(110, 1e-16));
     }
 
+    #[test]
+    fn a_turn_to_another_route_changes_the_bias_and_nothing_that_is_known_of_the_clock() {
+        // Of the first route only the sum of offset and bias is known.
+        let unknown = Bias {
+            mean: 0.0,
+            variance: 1e-6,
+        };
+        let mut track = Track::new(&window(0.0, 0.0, 1e-3), 0.0, 20e-6, 1e-18, unknown);
+        track.see(&window(0.0, 0.0, 1e-6), 1.0);
+        let known = |track: &Track| {
+            let rate = (track.rate(), track.rate_variance());
+            (track.offset(), track.variance(), rate)
+        };
+        let before = known(&track);
+        let mut strayed = track;
+        let bias = Bias {
+            mean: 4e-3,
+            variance: 1e-6,
+        };
+        track.turn(bias);
+        assert_eq!((known(&track), track.bias()), (before, bias));
+        // What is seen off by a sigma is as likely the offset's as the bias's, by their variances.
+        let (offset, variance) = (track.offset(), track.variance());
+        track.see(&window(0.0, offset + 4e-3 + 1e-3, 1e-7), 1.0);
+        let share = variance / (variance + 1e-6);
+        assert!(
+            (track.offset() - offset - share * 1e-3).abs() < 1e-6,
+            "{track:?}"
+        );
+
+        let first = strayed.bias();
+        strayed.stray(bias);
+        assert_eq!(known(&strayed), before);
+        let sum = (first.mean + bias.mean, first.variance + bias.variance);
+        assert_eq!((strayed.bias().mean, strayed.bias().variance), sum);
+    }
+
+    #[test]
+    fn a_window_is_taken_alike_by_the_ways_to_reckon_on_either_side_of_their_limits() {
+        let alike = |one: Cut, other: Cut, by: f64| {
+            (one.mean - other.mean).abs() < by
+                && (one.variance - other.variance).abs() < by
+                && (one.likelihood - other.likelihood).abs() < by
+        };
+        // Narrow ones, by 1 % wider.
+        for middle in [0.0, 0.5, 2.0, 4.9] {
+            assert!(
+                alike(cut(middle, 0.995e-3), cut(middle, 1.005e-3), 0.02),
+                "{middle}"
+            );
+        }
+        // Far ones; an exponential distribution is not quite the right one.
+        for half in [0.01, 0.1, 1.0, 10.0] {
+            let (near, far) = (cut(FAR + half - 1e-6, half), cut(FAR + half + 1e-6, half));
+            assert!((near.mean - far.mean).abs() < 0.015, "{half}");
+            assert!((near.variance - far.variance).abs() < 0.01, "{half}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn the_moments_are_those_of_a_sum_over_the_cut_distribution(middle in -4.0f64..4.0, half in 0.01f64..8.0) {
+        fn the_moments_are_those_of_a_sum_over_the_cut_distribution(middle in -FAR..FAR, half in 0.01f64..8.0) {
             let (steps, mut sums) = (20_000, [0.0f64; 3]);
             for step in 0..steps {
                 let x = middle + half * (2.0 * (f64::from(step) + 0.5) / f64::from(steps) - 1.0);
@@ -309,6 +370,14 @@ mod tests {
             prop_assert!((cut.mean - mean).abs() < 2e-4, "{} {mean}", cut.mean);
             prop_assert!((cut.variance - (sums[2] / sums[0] - mean * mean)).abs() < 2e-3, "{}", cut.variance);
             prop_assert!((cut.likelihood - sums[0].ln()).abs() < 1e-3, "{}", cut.likelihood);
+        }
+
+        #[test]
+        fn however_far_a_window_is_what_is_believed_is_met_inside(beyond in -2.0f64..3.0, half in -4.0f64..1.0) {
+            let (middle, half) = (FAR + 10f64.powf(beyond), 10f64.powf(half));
+            let cut = cut(middle, half);
+            prop_assert!((cut.mean - middle).abs() <= half, "{}", cut.mean);
+            prop_assert!((0.0..=half * half / 3.0 + 2e-4).contains(&cut.variance), "{}", cut.variance);
         }
 
         #[test]

@@ -201,6 +201,29 @@ mod tests {
     }
 
     #[test]
+    fn who_is_not_asked_in_the_same_cycles_always_fills_none_and_has_no_place() {
+        // Half a cycle too much, three cycles, and more than there may be.
+        for poll in [40, 48, 16 * 2_048] {
+            assert_eq!(places(CYCLE, seconds(poll)), None, "{poll}");
+            assert_eq!(share(CYCLE, seconds(poll)), 0, "{poll}");
+        }
+        assert_eq!(places(CYCLE, seconds(16 * 1_024)), Some(1_024));
+        // Two of three cycles are left for the other one, or all of them.
+        let settings = [settings(48, 48), settings(16, 64)];
+        let mut pacings = [survivor(48), survivor(64)];
+        shared_out(&settings, &mut pacings, &[true; 2]);
+        assert_eq!(pacings.map(|pacing| pacing.poll), [48, 16].map(seconds));
+    }
+
+    #[test]
+    fn who_is_asked_more_often_than_once_in_a_cycle_fills_them_all() {
+        let settings = [settings(4, 4), settings(16, 64)];
+        let mut pacings = [survivor(4), survivor(64)];
+        shared_out(&settings, &mut pacings, &[true; 2]);
+        assert_eq!(pacings.map(|pacing| pacing.poll), [4, 64].map(seconds));
+    }
+
+    #[test]
     fn places_are_kept_as_long_as_they_may_be() {
         let settings = vec![settings(16, 64); 4];
         let mut pacings = [64; 4].map(survivor);

@@ -262,11 +262,54 @@ fn all_fall_when_a_rate_has_become_another_one_by_and_by() {
 }
 
 #[test]
-fn all_fall_when_there_is_no_majority() {
+fn all_fall_when_there_is_no_majority_and_grow_no_sooner_than_at_first() {
     let mut rig = rare();
     rig.has_majority = false;
     rig.cycle(&[CALM; 4]);
     assert_eq!(rig.polls(), [16; 4]);
+    rig.has_majority = true;
+    // 256 s from the newest sample of each, which is of this cycle or of one of the three before.
+    rig.cycles(12, &[CALM; 4]);
+    assert_eq!(rig.polls(), [16; 4]);
+    rig.cycles(5, &[CALM; 4]);
+    assert_eq!(rig.polls(), [32; 4]);
+}
+
+#[test]
+fn an_estimate_that_goes_on_at_its_rate_has_not_moved() {
+    let estimate = |off_us, rate_error_ppb| {
+        let heard = Heard {
+            off_us,
+            rate_ppb: 10_000,
+            rate_error_ppb,
+            ..CALM
+        };
+        reading(Raw::from_nanos(0), &heard).estimate
+    };
+    // 160 µs, and ± 100 µs.
+    let moved_to = |off_us| moved(&estimate(0, 0), &estimate(off_us, 0), CYCLE);
+    assert_eq!([160, 260, 60].map(moved_to), [0.0, 1.0, 1.0]);
+    // What is not known of the rate may have moved it as well.
+    let unsure = estimate(0, 10_000);
+    let by = moved(&unsure, &estimate(420, 0), CYCLE);
+    assert!((by - 1.0).abs() < 1e-9, "{by}");
+}
+
+#[test]
+fn the_turns_of_any_number_of_sources_are_apart_and_not_at_the_ends_of_a_poll() {
+    let poll = Span::from_secs(16);
+    let sixteenth = poll.as_nanos() / 16;
+    assert_eq!(phase(SourceId(0), poll).as_nanos(), sixteenth * 15 / 2);
+    for count in 2..100 {
+        let ids = (7..7 + count).map(SourceId);
+        let mut places: Vec<i64> = ids.map(|id| phase(id, poll).as_nanos()).collect();
+        places.sort_unstable();
+        let apart = places.windows(2).map(|pair| pair[1] - pair[0]).min();
+        // Evenly laid out they would be so far apart; it is no less than a third of that.
+        let evenly = 13 * sixteenth / count as i64;
+        assert!(apart > Some(evenly / 3), "{count}: {apart:?}");
+        assert!(places[0] >= sixteenth && places[count as usize - 1] <= 14 * sixteenth);
+    }
 }
 
 #[test]
@@ -339,6 +382,13 @@ fn who_has_no_say_is_asked_rarely_and_falls_when_it_has_one() {
         let mut rig = Rig::new(&[(16, 16), (16, 64)]);
         rig.cycles(200, &[CALM, aside]);
         assert_eq!(rig.polls(), [16, 64]);
+        // What it says may move as it likes.
+        let moved = Heard {
+            off_us: 1_000_000,
+            ..aside
+        };
+        rig.cycles(4, &[CALM, moved]);
+        assert_eq!(rig.polls(), [16, 64]);
         rig.cycle(&[CALM, CALM]);
         assert_eq!(rig.polls(), [16, 16]);
     }
@@ -353,6 +403,19 @@ fn who_cannot_be_used_falls() {
     let mut rig = rare();
     rig.cycle(&[CALM, unusable, CALM, CALM]);
     assert_eq!(rig.polls()[1], 16);
+    // The others do what it did.
+    let mut others = rig.polls();
+    others.remove(1);
+    others.sort_unstable();
+    assert_eq!(others, [32, 64, 64]);
+    rig.cycle(&[CALM; 4]);
+    assert!(
+        rig.polls()[2..].contains(&64),
+        "it is not counted on at once"
+    );
+    let mut others = rig.polls();
+    others.remove(1);
+    assert!(others.contains(&32), "it is not counted on at once");
 }
 
 #[test]

@@ -73,7 +73,9 @@ fn a_minority_of_the_operators_warns_of_nothing() {
 fn the_list_warns_when_no_server_can_until_another_takes_its_place() {
     let mut engine = engine_of(&NAMES);
     engine.know_leap_seconds(Some(LIST));
-    assert_eq!(leap_of(&mut engine, [None; 3]), Leap::Insert);
+    for _ in 0..2 {
+        assert_eq!(leap_of(&mut engine, [None; 3]), Leap::Insert);
+    }
     engine.know_leap_seconds(None);
     assert_eq!(leap_of(&mut engine, [None; 3]), Leap::None);
     assert_eq!(engine.silence(), None);
@@ -382,6 +384,66 @@ fn after_a_break_of_the_raw_clock_nobody_knows_when_a_leap_second_comes() {
     assert_eq!(engine.silence(), None);
 }
 
+#[test]
+fn who_falls_silent_with_a_leap_second_is_not_waited_for_for_long_however_often_it_was_asked() {
+    let mut engine = engine_of(&NAMES);
+    let says = |k: u64, end: i64| {
+        let leapt = if end > COMES { INSERTED } else { Span::ZERO };
+        (k < 2 || end < COMES).then(|| told(end - 4, leapt, SAYS.filter(|_| end < COMES)))
+    };
+    run_each(&mut engine, 992, says).outcome.expect("decided");
+    let later = run_each(&mut engine, 1_088, says);
+    assert!(later.outcome.is_ok(), "{:?}", later.outcome);
+}
+
+#[test]
+fn a_leap_second_that_all_follow_is_no_reason_to_ask_more_often() {
+    let mut settings = settings(NAMES.map(source).to_vec());
+    for source in &mut settings.sources {
+        source.max_poll = Span::from_secs(32);
+    }
+    let mut engine = Engine::new(settings, at(-2_000));
+    engine.remember_rate(Prior {
+        rate: Rate::from_ppb(0),
+        sigma: Rate::from_ppb(100),
+    });
+    let says = |k: u64, end: i64| {
+        let leapt = if end > COMES { INSERTED } else { Span::ZERO };
+        // Whether it comes by a quick way or a slow one.
+        let queue = Span::from_micros((end * 7_919 + k as i64 * 104_729) % 4_000);
+        let Report::Sample(exchange) = told(end - 4, leapt, SAYS.filter(|_| end < COMES)) else {
+            unreachable!("it is one");
+        };
+        let stamp = exchange.sent() + exchange.upper();
+        let received = exchange.received() + queue;
+        let late = Exchange::new(exchange.sent(), received, stamp, stamp, exchange.leap());
+        Some(Report::Sample(late.expect("possible")))
+    };
+    let rare = |snapshot: &Snapshot| {
+        let sources = snapshot.sources.iter();
+        sources.filter(|source| source.poll > CYCLE).count()
+    };
+    assert_eq!(rare(&run_each(&mut engine, 976, says)), 3);
+    for end in [992, 1_008, 1_024, 1_040] {
+        assert_eq!(rare(&run_each(&mut engine, end, says)), 3, "{end}");
+    }
+}
+
+#[test]
+fn a_warning_is_for_one_midnight() {
+    let mut engine = engine_of(&NAMES);
+    let warned = run(&mut engine, 992, Span::ZERO, [SAYS; 3]);
+    assert_eq!(warned.outcome.expect("decided").leap, Leap::Insert);
+    engine.forget(at(993));
+    // A year of sleep later it is the last day of December again, of which nobody can tell anything.
+    let year = 365 * 86_400;
+    for k in 0..3 {
+        engine.report(SourceId(k), told(year + 890, INSERTED, None));
+    }
+    let snapshot = engine.cycle(at(year + 896)).expect("it is due");
+    assert_eq!(snapshot.outcome.expect("decided").leap, Leap::None);
+}
+
 /// What comes of samples from before midnight, alone, at the end of the cycle in which it is.
 fn decided_from_before(engine: &mut Engine, leap: [Option<Leap>; 3]) -> bool {
     for (k, leap) in (0..).zip(leap) {
@@ -418,6 +480,21 @@ fn where_nothing_was_decided_before_whoever_spoke_of_a_leap_second_makes_it_doub
     let mut awake = engine_of(&NAMES);
     run(&mut awake, 992, Span::ZERO, [None; 3]);
     assert!(decided_from_before(&mut awake, [SAYS, None, None]));
+    // But not who has decided nothing for more than an hour.
+    let mut cut_off = Engine::new(settings(NAMES.map(source).to_vec()), at(-5_000));
+    run(&mut cut_off, -4_000, Span::ZERO, [None; 3]);
+    assert!(!decided_from_before(&mut cut_off, [SAYS, None, None]));
+    // One that remembers is enough.
+    let mut some = started();
+    for (k, asked, leapt) in [
+        (0, 995, Span::ZERO),
+        (1, 1_006, INSERTED),
+        (2, 1_006, INSERTED),
+    ] {
+        some.report(SourceId(k), told(asked, leapt, SAYS.filter(|_| k == 0)));
+    }
+    let outcome = some.cycle(at(1_008)).expect("it is due").outcome;
+    assert_eq!(outcome, Err(NoDecision::LeapSecond));
     // Nothing is from before it.
     let mut late = Engine::new(settings(NAMES.map(source).to_vec()), at(1_004));
     late.know_leap_seconds(Some(LIST));

@@ -127,6 +127,31 @@ fn sources_that_step_one_after_the_other_do_not_step_together() {
 }
 
 #[test]
+fn a_source_that_is_alone_and_steps_is_believed_anew_and_is_no_step_of_the_clock() {
+    let mut engine = engine_of(&["only"]);
+    for cycle in 1..10 {
+        cycle_with(&mut engine, 16 * cycle, &[0]);
+    }
+    let stepped = cycle_with(&mut engine, 160, &[STEP]);
+    assert!(stepped.sources[0].reading.expect("asked").misfits > 0);
+    assert!(stepped.outcome.is_ok(), "{:?}", stepped.outcome);
+}
+
+#[test]
+fn an_operator_steps_when_all_its_sources_do() {
+    let mut rig = Rig::new(4, 16);
+    rig.engine.settings.sources[1].operator = "0".into();
+    for _ in 0..8 {
+        assert!(rig.cycle(|_, _| 0).outcome.is_ok());
+    }
+    // One of two sources, and one of the two other operators.
+    let theta = |k: usize, _: i64| if [0, 2].contains(&k) { STEP } else { 0 };
+    for _ in 0..3 {
+        assert!(!has_stepped(&rig.cycle(theta)));
+    }
+}
+
+#[test]
 fn a_change_that_costs_only_the_oldest_history_is_no_step() {
     let mut rig = Rig::new(3, 16);
     // By 200 ppm from 1600 s on: more than an oscillator does, and not at once.
@@ -145,22 +170,39 @@ fn a_change_that_costs_only_the_oldest_history_is_no_step() {
 
 #[test]
 fn who_steps_alone_has_the_others_heard_once_and_no_more_however_often_it_steps() {
-    let mut rig = Rig::rare(5);
-    let theta = |k, second: i64| if k == 4 { second * 777 % 10_000 } else { 0 };
-    let mut polls = Vec::new();
-    for _ in 0..200 {
-        let snapshot = rig.cycle(theta);
-        assert!(!has_stepped(&snapshot));
-        let honest = &snapshot.sources[..4];
-        assert!(
-            honest
-                .iter()
-                .all(|view| view.reading.expect("asked").misfits == 0)
-        );
-        polls.push(honest.iter().filter(|source| is_rare(source)).count());
+    for steps in [0, 4] {
+        let mut rig = Rig::rare(5);
+        let theta = |k, second: i64| {
+            if k == steps { second * 777 % 10_000 } else { 0 }
+        };
+        let mut polls = Vec::new();
+        for _ in 0..200 {
+            let mut snapshot = rig.cycle(theta);
+            assert!(!has_stepped(&snapshot));
+            snapshot.sources.remove(steps);
+            let honest = &snapshot.sources;
+            assert!(
+                honest
+                    .iter()
+                    .all(|view| view.reading.expect("asked").misfits == 0)
+            );
+            polls.push(honest.iter().filter(|source| is_rare(source)).count());
+        }
+        assert!(polls[..4].contains(&0), "all are heard: {polls:?}");
+        assert!(polls[4..].contains(&4), "and left alone again: {polls:?}");
     }
-    assert!(polls[..4].contains(&0), "all are heard: {polls:?}");
-    assert!(polls[4..].contains(&4), "and left alone again: {polls:?}");
+}
+
+#[test]
+fn who_is_only_measured_and_steps_has_nobody_heard() {
+    let mut rig = Rig::rare(5);
+    rig.engine.settings.sources[4].noselect = true;
+    let theta = |k: usize, _: i64| if k == 4 { STEP } else { 0 };
+    for _ in 0..8 {
+        let snapshot = rig.cycle(theta);
+        let rare = snapshot.sources[..4].iter().filter(|it| is_rare(it));
+        assert_eq!(rare.count(), 4, "at {} s", rig.end);
+    }
 }
 
 #[test]

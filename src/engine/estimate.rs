@@ -177,24 +177,25 @@ impl Estimate {
         let (rate, variance) = (slope(self.rate), slope(self.rate_error).powi(2));
         let known = slope(prior.sigma).max(LEAST_SIGMA).powi(2);
         let from_prior = rate - slope(prior.rate);
-        if 2.0 * variance > known {
-            return OwnRate {
-                rate,
-                sigma: f64::INFINITY,
-                further: 0.0,
-            };
-        }
-        let leaning = variance / (known - variance);
         let is_refuted = from_prior.powi(2) > REFUTED.powi(2) * known;
         let may_cling = variance * from_prior.powi(2) > (CLINGING * known).powi(2);
+        if is_refuted && may_cling {
+            return OwnRate {
+                rate,
+                sigma: variance.sqrt(),
+                further: f64::INFINITY.copysign(from_prior),
+            };
+        }
+        let (leaning, sigma) = if 2.0 * variance > known {
+            (0.0, f64::INFINITY)
+        } else {
+            let leaning = variance / (known - variance);
+            (leaning, (variance * (1.0 + leaning)).sqrt())
+        };
         OwnRate {
             rate: rate + leaning * from_prior,
-            sigma: (variance * (1.0 + leaning)).sqrt(),
-            further: if is_refuted && may_cling {
-                f64::INFINITY.copysign(from_prior)
-            } else {
-                0.0
-            },
+            sigma,
+            further: 0.0,
         }
     }
 }
@@ -490,6 +491,8 @@ mod tests {
         assert_eq!(own(-5_000, 0.2), f64::INFINITY);
         assert_eq!(own(-5_000, 0.02), 0.0);
         assert_eq!(own(-1_500, 0.5), 0.0);
+        // However little is known of it, it is not what was believed.
+        is(told(20.0, 0.9, far(0)), (20.0, 0.9, f64::INFINITY));
     }
 
     #[test]

@@ -297,7 +297,7 @@ fn three_of_seven_that_creep_find_no_company_among_those_who_know_the_time_less_
             |seen| {
                 let worst = worst(seen.between(600.0, 5_760.0));
                 println!("{:>30} {:.3} ms", "at the worst", 1e3 * worst);
-                assert!(worst < 0.003, "{worst}");
+                assert!(worst < 0.005, "{worst}");
                 let (_, last) = seen.tallies.last().expect("cycles");
                 assert!(last[..2].iter().all(|tally| tally.survives()));
                 assert!(!last[4..].iter().any(|tally| tally.survives()));

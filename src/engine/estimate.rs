@@ -75,7 +75,7 @@ impl Default for Prior {
     fn default() -> Self {
         Self {
             rate: Rate::from_ppt(0),
-            sigma: Rate::from_ppm(20),
+            sigma: Rate::from_ppm(30),
         }
     }
 }
@@ -479,11 +479,11 @@ mod tests {
         // 30 ± 10 and 0 ± 20 ppm together.
         let together = (24.0, 80f64.sqrt());
         is(
-            told(together.0, together.1, Prior::default()),
+            told(together.0, together.1, prior(0, 20_000)),
             (30.0, 10.0, 0.0),
         );
-        is(told(1.0, 0.01, Prior::default()), (1.0, 0.01, 0.0));
-        is(told(9.0, 15.0, Prior::default()), (9.0, f64::INFINITY, 0.0));
+        is(told(1.0, 0.01, prior(0, 20_000)), (1.0, 0.01, 0.0));
+        is(told(9.0, 15.0, prior(0, 20_000)), (9.0, f64::INFINITY, 0.0));
         // It may cling to what was believed, and be any farther from it.
         let far = |ppb| prior(ppb, 1_000);
         let own = |ppb, sigma| told(0.0, sigma, far(ppb)).2;

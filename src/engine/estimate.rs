@@ -75,7 +75,7 @@ impl Default for Prior {
     fn default() -> Self {
         Self {
             rate: Rate::from_ppt(0),
-            sigma: Rate::from_ppm(30),
+            sigma: Rate::from_ppm(20),
         }
     }
 }

@@ -89,7 +89,7 @@ fn what_all_lean_on_convicts_nobody_who_knows_better() {
     };
     for (prior, ppm) in [
         (Prior::default(), 60),
-        (Prior::default(), -100),
+        (Prior::default(), -80),
         (known, 34),
         (known, 45),
     ] {

@@ -12,7 +12,7 @@ use crate::net::{Target, Tls};
 use crate::poller::{Upstream, UpstreamSettings};
 use crate::protocol::kind::Kind;
 use crate::sys::clock::{ClockPair, pair_now, raw_now, sleep_until};
-use anyhow::Context;
+use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -92,7 +92,9 @@ impl Server {
         tls: &Arc<Tls>,
         paces: &mut BTreeMap<String, Pace>,
     ) -> anyhow::Result<Self> {
-        let url = Url::parse(url).context("not a URL, e.g. https://webntp.shogo82148.com/json")?;
+        let url = Url::parse(url).map_err(|error| {
+            anyhow!("not a URL: {error}; write it like https://webntp.shogo82148.com/json")
+        })?;
         let host = url.host_str().unwrap_or_default();
         let operator = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
         Ok(Self {

@@ -211,6 +211,10 @@ fn words(bad: &(dyn Error + 'static), line: &[u8]) -> String {
             "not JSON (column {}); is this a record of [log] measurements?",
             json.column()
         ),
+        // Such as the first number of a log for people.
+        Some(_) if !line.trim_ascii_start().starts_with(b"{") => {
+            "not a JSON object; is this a record of [log] measurements?".to_owned()
+        }
         _ => {
             let cut = match line.ends_with(b"\n") {
                 true => "",

@@ -71,11 +71,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 look(&path, deadline, arguments).await
             };
             tokio::select! {
+                // A look that the timeout cuts short is no news of the daemon.
+                biased;
+                () = passed(deadline) => {}
                 looked = next => match looked {
                     Some(next) => obstacle = next,
                     None => return Ok(()),
                 },
-                () = passed(deadline) => {}
             }
         }
     })

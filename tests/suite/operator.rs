@@ -256,6 +256,10 @@ fn waitsync_ends_with_1_at_the_timeout_and_says_what_was_in_the_way() {
         assert_eq!(webntp(&enough).status.code(), Some(0));
         let output = webntp(&["waitsync", "--timeout", "1s", "--max-offset", "1ms"]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
+        // Not the look that the timeout cut short.
+        let said = words(&output.stderr);
+        let why = "webntp: not within 1.000 s: the system clock is off by ";
+        assert!(said.contains(why), "{said}");
     });
 }
 

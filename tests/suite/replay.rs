@@ -198,6 +198,14 @@ fn a_line_that_is_bad_or_cut_off_is_told_with_its_number_after_what_stands_befor
                 "nonsense\n",
                 "4: not JSON (column 2); is this a record of [log] measurements?",
             ),
+            (
+                "2027-01-15T08:00:00.000Z INFO webntpd started\n",
+                "4: not a JSON object; is this a record of [log] measurements?",
+            ),
+            (
+                "{\"at\":11000000000}\n",
+                "4: neither a source nor an event; is this a record of [log] measurements?",
+            ),
             (&reply("one", 12_000_000_000)[..70], "(the line is cut off)"),
             ("\n", "4: the line is empty\n"),
             ("\x1f\u{8b}", "4: compressed; have zcat -f read it"),

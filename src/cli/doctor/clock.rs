@@ -7,7 +7,7 @@ use super::link::Link;
 use crate::config::Config;
 use crate::engine::time::{Span, Utc};
 use crate::protocol::plausible::Plausible;
-use crate::status::table::Signed;
+use crate::status::table::{Length, Signed};
 use crate::status::words::roughly;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -149,8 +149,9 @@ pub(super) fn agreement(samples: &[(&str, Sample)]) -> Vec<Link> {
             return None;
         }
         let text = format!(
-            "it says that the system clock is off by {}, which {against} of {others} others contradict",
-            Signed(sample.offset)
+            "it says that the system clock is off by {} ± {}, which {against} of {others} others contradict",
+            Signed(sample.offset),
+            Length(sample.bound)
         );
         let remedy = if others == 1 {
             "add a third operator, to find out who is wrong; see whether the clock of either is known to be off"

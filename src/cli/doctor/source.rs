@@ -205,13 +205,17 @@ impl Visit {
             Some(Ok(days)) => links.push(certificate(link("certificate"), *days)),
             Some(Err(error)) => links.push(tls_fault(link("certificate"), error, clock)),
             // Of one that is not reached nothing can be said, and nothing can be changed on the way.
-            None if !source.is_encrypted() && self.survey.is_through() => links.push(
-                Link::note(
+            None if !source.is_encrypted() && self.survey.is_through() => {
+                let note = Link::note(
                     link("certificate"),
                     "none, in clear text: whoever is in between can change the time",
-                )
-                .remedy("if its server speaks https, name that in `url`"),
-            ),
+                );
+                links.push(match source.protocol {
+                    // No server of NTP speaks https for that.
+                    Some(Protocol::Ntp) => note,
+                    _ => note.remedy("if its server speaks https, name that in `url`"),
+                });
+            }
             None => links.push(Link::skipped(link("certificate"), "there is no connection")),
         }
         if let Some(kind) = self.found {

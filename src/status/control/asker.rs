@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// There is no socket, or nobody listens on it.
-    #[error("no webntpd listens on {}; is it running (systemctl status webntpd), or is `path` in [control] another one (--socket PATH)?", .0.display())]
+    #[error("no webntpd listens on {}; is it running (systemctl status webntpd), or is its configuration or its `path` in [control] another one (--config FILE, --socket PATH)?", .0.display())]
     NoDaemon(PathBuf),
     /// This user may not connect.
     #[error("this user may not ask webntpd on {}; try with sudo, or set `mode` in [control]", .0.display())]

@@ -97,7 +97,7 @@ pub enum BadLine {
     #[error("{0}")]
     Json(#[from] serde_json::Error),
     /// It is a JSON object without a source and without an event.
-    #[error("neither a source nor an event")]
+    #[error("neither a source nor an event; is this a record of [log] measurements?")]
     Neither,
     /// A member that the event needs is not there.
     #[error("the event has no `{0}`")]

@@ -57,6 +57,8 @@ impl Oscillator {
                 self.adopt(learned);
                 self.learned = Some((decision.at, found));
             }
+            // Something better will come soon, and would have to wait for an hour behind it.
+            None if sigma > SURE => {}
             None => self.learned = Some((decision.at, found)),
         }
     }
@@ -141,6 +143,15 @@ mod tests {
         };
         assert_eq!(after(40), known(40, 1_200));
         assert_eq!(after(16), known(50, 2_000));
+    }
+
+    #[test]
+    fn what_the_first_minutes_told_does_not_keep_back_for_an_hour_what_is_known_soon_after() {
+        let mut oscillator = Oscillator::default();
+        for (seconds, proven) in [(16, 160), (600, 16), (4_216, 1)] {
+            oscillator.learn(&decision(seconds, proven));
+        }
+        assert_eq!(oscillator.prior(), known(50, 2_000));
     }
 
     #[test]

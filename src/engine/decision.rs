@@ -25,7 +25,8 @@ const UNEQUAL_WAYS: f64 = 0.01;
 
 /// The most that anybody would believe of how far off an estimate is: so many sigmas, and what ways commonly differ by, as a part of the
 /// bound's half-width. A server of one's own in the same room must not be overruled because two far away share a way that is longer up
-/// than down; who is led by a liar that is surer than anybody is led by no more than that.
+/// than down; who is led by a liar that is surer than anybody is led by no more than that. Where the two share more (17.5 ms up and
+/// 12.5 ms down), they overrule it, by 0.6 ms.
 const CREDIBLE_SIGMAS: f64 = 2.0;
 const UNEQUAL_AT_MOST: f64 = 0.1;
 

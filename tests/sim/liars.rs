@@ -1,7 +1,7 @@
 //! Scenarios in which servers are wrong, alone and together.
 
 use crate::oscillator::Habits;
-use crate::path::Path;
+use crate::path::{Path, Way};
 use crate::random::Random;
 use crate::scenario::{rms, simulate, world, worst};
 use crate::server::{Episode, Lie, Server, Stamps};
@@ -310,6 +310,36 @@ fn three_of_seven_that_creep_find_no_company_among_those_who_know_the_time_less_
 fn who_begins_to_creep_after_an_hour_leads_the_offset_by_less_than_two_milliseconds() {
     let name = "three honest, two creep after 1 h";
     lead_little(name, [3, 0], &[20, 20], 3_600.0..5_400.0, 0.002);
+}
+
+#[test]
+fn who_begins_to_creep_over_lte_after_hours_leads_the_offset_little_further_than_honest_ones_are_off()
+ {
+    let way = Way {
+        base_ms: 20.0,
+        queue_ms: 15.0,
+        tail: 0.03,
+    };
+    let lte = Path {
+        up: way,
+        down: way,
+        ..Path::of(0.0, 0.0)
+    };
+    simulate(
+        "two honest, one creeps after 3 h",
+        0..6,
+        |random| {
+            let mut upstreams = vec![Upstream::honest(lte.clone()); 3];
+            let from_s = random.within(9_000.0, 10_800.0);
+            lies(&mut upstreams[2], from_s, f64::INFINITY, CREEPING);
+            world(4.5, &Habits::usual(random), upstreams, random)
+        },
+        |seen| {
+            let worst = worst(seen.between(9_000.0, 16_200.0));
+            println!("{:>30} {:.3} ms", "at the worst", 1e3 * worst);
+            assert!(worst < 0.0035, "{worst}");
+        },
+    );
 }
 
 #[test]

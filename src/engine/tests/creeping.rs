@@ -112,3 +112,101 @@ fn what_all_lean_on_convicts_nobody_who_knows_better() {
         }
     }
 }
+
+#[test]
+fn whose_time_is_wrong_can_show_that_it_creeps_no_more() {
+    let mut engine = engine_of(&["a", "b", "c", "crept"]);
+    engine.sources[3].doubted = Some(at(16));
+    for cycle in 1..200 {
+        let snapshot = cycle_with(&mut engine, 16 * cycle, &[0, 0, 0, 1_000]);
+        assert!(tallies(&snapshot).ends_with('x'));
+    }
+    assert_eq!(engine.sources[3].doubted, None);
+}
+
+#[test]
+fn a_doubt_outlives_history_and_ends_an_hour_after_it_was_last_found() {
+    let mut engine = engine_of(&["a", "crept"]);
+    engine.sources[1].doubted = Some(at(16));
+    engine.forget(at(17));
+    assert_eq!(tallies(&cycle_with(&mut engine, 32, &[0, 0])), "*-");
+    engine.forget(at(3_590));
+    assert_eq!(tallies(&cycle_with(&mut engine, 3_600, &[0, 0])), "*-");
+    assert_eq!(tallies(&cycle_with(&mut engine, 3_616, &[0, 0])), "*+");
+}
+
+#[test]
+fn who_is_doubted_is_not_asked_who_of_the_others_is_right() {
+    let names = ["sure", "surer", "vague", "vaguer", "x", "y", "z"];
+    let tallied = [false, true].map(|is_doubted| {
+        let mut engine = engine_of(&names);
+        for state in &mut engine.sources[4..] {
+            state.doubted = is_doubted.then_some(at(0));
+        }
+        let said = [
+            (6, 0),
+            (4, 0),
+            (120, 0),
+            (140, 0),
+            (60, -60),
+            (46, -57),
+            (46, -62),
+        ];
+        for ((delay, theta), k) in said.into_iter().zip(0..) {
+            let delay = Span::from_millis(delay);
+            engine.report(SourceId(k), sample_taking(delay, 12, theta, None));
+        }
+        tallies(&engine.cycle(at(16)).expect("ends"))
+    });
+    let [without, with] = tallied.each_ref().map(|tallies| tallies.split_at(4));
+    assert!(
+        without.0.starts_with("xx") && !without.1.contains('x'),
+        "{tallied:?}"
+    );
+    assert!(!with.0.contains('x') && with.1 == "xxx", "{tallied:?}");
+}
+
+#[test]
+fn two_that_creep_are_convicted_by_one_precise_source_and_two_that_tell_whole_seconds() {
+    let mut sources: Vec<_> = ["a", "creeps", "creeps-too", "date", "other-date"]
+        .map(source)
+        .into();
+    sources[3].coarse = true;
+    sources[4].coarse = true;
+    let mut engine = engine(sources);
+    let creeps = |source: &SourceView| matches!(source.reason, Some(Reason::Creeps { .. }));
+    let mut last = Vec::new();
+    for cycle in 1..50 {
+        let gained = cycle * 16 / 50;
+        let snapshot = cycle_with(&mut engine, cycle * 16, &[0, gained, gained, 0, 0]);
+        last = snapshot.sources.iter().map(creeps).collect();
+        assert!(!last[0], "{:?} in cycle {cycle}", snapshot.sources[0]);
+    }
+    assert_eq!(last, [false, true, true, false, false]);
+}
+
+#[test]
+fn those_that_tell_whole_seconds_do_not_convict_all_others_of_creeping() {
+    let mut sources: Vec<_> = ["a", "date", "other-date"].map(source).into();
+    sources[1].coarse = true;
+    sources[2].coarse = true;
+    let mut engine = engine(sources);
+    for cycle in 1..50 {
+        let gained = cycle * 16 / 50;
+        let snapshot = cycle_with(&mut engine, cycle * 16, &[0, gained, gained]);
+        assert_eq!(tallies(&snapshot), "*--", "in cycle {cycle}");
+    }
+}
+
+#[test]
+fn coarse_sources_are_heard_when_all_the_precise_ones_crept() {
+    let mut sources = vec![source("crept"), source("date"), source("other-date")];
+    sources[1].coarse = true;
+    sources[2].coarse = true;
+    let mut engine = engine(sources);
+    engine.sources[0].doubted = Some(at(0));
+    let snapshot = cycle_with(&mut engine, 16, &[0, 300, 310]);
+    assert_eq!(tallies(&snapshot), "-*+");
+    let theta = snapshot.outcome.expect("decided").theta;
+    assert!((theta - Theta::from_nanos(305_000_000)).abs() < Span::from_millis(6));
+}

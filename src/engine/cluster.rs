@@ -51,6 +51,17 @@ const RATE_SLACK: f64 = 1e-6;
 /// just begun anew agrees with everybody.
 const RATE_REGAINED: f64 = 0.7e-6;
 
+/// What part one has in finding out who creeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It is asked about others, and judged.
+    Full,
+    /// It is asked about others, and is no matter of judgement itself: it tells whole seconds only, or its time is wrong.
+    Witness,
+    /// It is only judged, by the surest of the others: its time is wrong, and it was found to creep.
+    Accused,
+}
+
 /// The rate of the oscillator as one truechimer sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
@@ -64,10 +75,8 @@ pub struct Seen<'a> {
     pub further: f64,
     /// Whether it was found to creep.
     pub doubted: bool,
-    /// Whether it is asked about others, and is no matter of judgement itself: it tells whole seconds only, or its time is wrong.
-    pub only_a_word: bool,
-    /// Whether its time is wrong and it was found to creep, so that it is only judged, by the surest of the others.
-    pub only_judged: bool,
+    /// What it has to do with the others' rates.
+    pub part: Part,
     /// Whether the operator wants it kept.
     pub prefer: bool,
 }
@@ -87,7 +96,11 @@ pub struct Creeping {
 /// not heard, not even if nobody else is there. Who was, and whose time is wrong now, is found to do so again as long as the surest of
 /// the others sees another rate: those who know little of the rate would let it, and in an hour it would be a judge again.
 pub fn creeping(seen: &[Seen], operators: usize) -> Vec<Option<Creeping>> {
-    let asked: Vec<Seen> = seen.iter().filter(|it| !it.only_judged).copied().collect();
+    let asked: Vec<Seen> = seen
+        .iter()
+        .filter(|it| it.part != Part::Accused)
+        .copied()
+        .collect();
     let words = surest(&asked, |seen| seen.operator, |seen| seen.sigma);
     let about = |seen: &Seen| {
         let margin = RATE_SIGMAS * seen.sigma + RATE_SLACK / 2.0;
@@ -109,13 +122,13 @@ pub fn creeping(seen: &[Seen], operators: usize) -> Vec<Option<Creeping>> {
         Likely::ANYWHERE
     };
     let agrees = |seen: &Seen| likely(seen).overlaps(&common);
-    let judged = seen.iter().filter(|seen| !seen.only_a_word);
+    let judged = seen.iter().filter(|seen| seen.part != Part::Witness);
     let trusted = judged.filter(|seen| !seen.doubted && agrees(seen));
     let reference = trusted.min_by(|a, b| a.sigma.total_cmp(&b.sigma));
     // Those that have only a word do not convict all others.
     let is_possible = |seen: &Seen| {
         reference.is_none_or(|reference| {
-            let is_as_sure = !seen.only_judged || likely(seen).overlaps(&about(reference));
+            let is_as_sure = seen.part != Part::Accused || likely(seen).overlaps(&about(reference));
             agrees(seen) && is_as_sure
         })
     };
@@ -129,7 +142,7 @@ pub fn creeping(seen: &[Seen], operators: usize) -> Vec<Option<Creeping>> {
         |seen: &Seen| seen.prefer || is_possible(seen) && (!seen.doubted || has_regained(seen));
     seen.iter()
         .map(|seen| {
-            (!seen.only_a_word && !is_heard(seen)).then(|| Creeping {
+            (seen.part != Part::Witness && !is_heard(seen)).then(|| Creeping {
                 by: reference.map(|reference| seen.rate - reference.rate),
                 found: !is_possible(seen),
             })
@@ -300,8 +313,7 @@ mod tests {
             sigma: sigma_ppm * 1e-6,
             further: 0.0,
             doubted: false,
-            only_a_word: false,
-            only_judged: false,
+            part: Part::Full,
             prefer: false,
         }
     }
@@ -484,7 +496,7 @@ mod tests {
         let (sure, vague) = (seen("a", 12.0, 0.1), seen("b", 14.0, 8.0));
         let found = |ppm| {
             let wrong = Seen {
-                only_judged: true,
+                part: Part::Accused,
                 ..doubted(seen("c", ppm, 0.3))
             };
             creeping(&[sure, vague, wrong], 3)[2].map(|creeping| creeping.found)
@@ -493,7 +505,7 @@ mod tests {
         assert_eq!(found(12.2), None);
         // It is not asked.
         let liar = |operator| Seen {
-            only_judged: true,
+            part: Part::Accused,
             ..doubted(seen(operator, 32.0, 0.1))
         };
         let all = [sure, liar("c"), liar("d")];
@@ -524,7 +536,7 @@ mod tests {
             seen("d", 32.0, 0.5),
         );
         let word = |operator, ppm| Seen {
-            only_a_word: true,
+            part: Part::Witness,
             ..seen(operator, ppm, 2.0)
         };
         let all = [a, c, d, word("e", 13.0), word("f", 12.0)];

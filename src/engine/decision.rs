@@ -4,7 +4,7 @@
 //! of it. The rules are those of [`select`], [`cluster`] and [`combine`]; here they meet.
 
 use super::bound::{self, Bound, Interval};
-use super::cluster::{self, Likely, Member, Seen};
+use super::cluster::{self, Likely, Member, Part, Seen};
 use super::estimate::OwnRate;
 use super::filter::Reading;
 use super::leap::Leap;
@@ -265,17 +265,19 @@ impl Engine {
         let prior = self.oscillator.prior();
         let seen: Vec<Seen> = judged
             .iter()
-            .map(|one| (one, false))
-            .chain(words.map(|one| (one, true)))
-            .map(|((k, reading), only_a_word)| {
+            .map(|one| match is_wrong(one.0) {
+                true => (one, Part::Accused),
+                false => (one, Part::Full),
+            })
+            .chain(words.map(|one| (one, Part::Witness)))
+            .map(|((k, reading), part)| {
                 let OwnRate {
                     rate,
                     sigma,
                     further,
                 } = reading.estimate.own_rate(prior);
                 Seen {
-                    only_a_word,
-                    only_judged: !only_a_word && is_wrong(*k),
+                    part,
                     operator: &self.settings.sources[*k].operator,
                     rate,
                     sigma,
